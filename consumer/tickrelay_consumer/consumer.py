@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""The consumer as its users meet it: handlers are registered on it, and `run` carries messages out until told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import FrameType
+from typing import TypeVar
+
+from tickrelay_consumer.engine.engine import Engine
+from tickrelay_consumer.engine.shared import Limits, Load, Shared, log
+from tickrelay_consumer.handlers import Effect, Function, Handler, Retry
+from tickrelay_consumer.health import Health
+from tickrelay_consumer.http import serve
+from tickrelay_consumer.metrics import Metrics
+from tickrelay_consumer.settings import Settings
+from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
+from tickrelay_messaging.brokers.names import check_name
+from tickrelay_messaging.errors import ConfigurationError
+from tickrelay_messaging.ledger import Ledger, open_ledger
+
+F = TypeVar("F", bound=Function)
+
+
+class Consumer:
+    """
+    Carries out messages of queues, each handler's effect once.
+
+    Args:
+        broker: its URL, or an open broker; `TICKRELAY_BROKER` by default.
+        ledger: its URL, or an open ledger; `TICKRELAY_LEDGER` by default.
+        group: the group it joins in every queue; `TICKRELAY_GROUP` by default.
+        http: `host:port` of `/metrics`, `/healthz` and `/readyz`; `TICKRELAY_HTTP` by default, none without it.
+        limits: bounds of one process.
+    """
+
+    def __init__(
+        self,
+        broker: str | Broker | None = None,
+        ledger: str | Ledger | None = None,
+        *,
+        group: str | None = None,
+        http: str | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self._broker = broker
+        self._ledger = ledger
+        self._overrides: dict[str, str | None] = {"group": group, "http": http}
+        self._limits = limits
+        self._handlers: dict[tuple[str, str], Handler] = {}
+        self._stop = threading.Event()
+        self.metrics = Metrics()
+
+    @property
+    def handlers(self) -> tuple[Handler, ...]:
+        """What was registered, in order."""
+        return tuple(self._handlers.values())
+
+    def handler(
+        self,
+        queue: str,
+        *,
+        effect: str = "external",
+        name: str | None = None,
+        retry: Retry = Retry(),  # noqa: B008 - frozen
+        timeout: float = 30.0,
+    ) -> Callable[[F], F]:
+        """
+        Register a function for a queue; several for one queue each get every message.
+
+        Args:
+            effect: what it promises, "transaction" or "external"; see `Effect`.
+            name: the function's name by default. Deduplication goes by it.
+            retry: when a failed message is tried again.
+            timeout: seconds for one attempt.
+
+        Raises:
+            ConfigurationError: a value isn't allowed, or the queue has a handler of this name.
+        """
+        check_name(queue)
+        if effect not in set(Effect):
+            raise ConfigurationError(f"effect must be one of {', '.join(Effect)}, got {effect!r}")
+
+        def register(function: F) -> F:
+            own = name or function.__name__
+            made = Handler(
+                function=function, queue=queue, name=own, effect=Effect(effect), retry=retry, timeout=timeout
+            )
+            if (queue, own) in self._handlers:
+                raise ConfigurationError(f"queue {queue!r} has a handler named {own!r}; give this one another name=")
+            self._handlers[(queue, own)] = made
+            return function
+
+        return register
+
+    def configure(
+        self,
+        *,
+        broker: str | None = None,
+        ledger: str | None = None,
+        group: str | None = None,
+        http: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Replace what the constructor was given, where an argument isn't None; for commands with options."""
+        self._broker = broker or self._broker
+        self._ledger = ledger or self._ledger
+        self._limits = limits or self._limits
+        self._overrides |= {key: value for key, value in (("group", group), ("http", http)) if value is not None}
+
+    def stop(self) -> None:
+        """End `run` gracefully; from any thread or signal handler."""
+        self._stop.set()
+
+    def run(self, *, signals: bool = True) -> int:
+        """
+        Carry out messages until SIGTERM, SIGINT or `stop`; a second signal ends the process at once.
+
+        Args:
+            signals: listen to them; only possible in the main thread.
+
+        Returns:
+            the exit code: 0 after a graceful stop, 1 if the consumer had to give up.
+
+        Raises:
+            ConfigurationError: no handler, or a setting that isn't allowed.
+            ServiceError: broker or ledger can't be reached at the start.
+        """
+        if not self._handlers:
+            raise ConfigurationError("this consumer has no handler; register one with @consumer.handler(QUEUE)")
+        with ExitStack() as stack:
+            if signals:
+                stack.enter_context(_Signals(self._stop))
+            shared = self._open(stack)
+            self._work(shared, stack)
+        return 1 if shared.gave_up else 0
+
+    def _open(self, stack: ExitStack) -> Shared:
+        given = {"broker": self._broker, "ledger": self._ledger}
+        urls = {name: value for name, value in given.items() if isinstance(value, str)}
+        settings = self._settings = Settings.load(**urls, **self._overrides)
+        broker = self._broker if isinstance(self._broker, Broker) else stack.enter_context(open_broker(settings.broker))
+        ledger = self._ledger if isinstance(self._ledger, Ledger) else stack.enter_context(open_ledger(settings.ledger))
+        for queue in dict.fromkeys(handler.queue for handler in self.handlers):
+            broker.declare(QueueSpec(queue, (settings.group,)))
+        return self._enroll(stack, broker, ledger, settings.group)
+
+    def _enroll(self, stack: ExitStack, broker: Broker, ledger: Ledger, group: str) -> Shared:
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        routes = tuple(handler.route(group) for handler in self.handlers)
+        ledger.reap()
+        shared = Shared(
+            broker=broker,
+            ledger=ledger,
+            group=group,
+            limits=self._limits,
+            metrics=self.metrics,
+            owner=ledger.enroll(name, routes, lease=self._limits.lease),
+            load=Load(self._limits.prefetch),
+            routes=routes,
+            name=name,
+        )
+        stack.callback(lambda: ledger.retire(shared.owner))
+        self.metrics.watch_load(lambda: shared.load.count)
+        return shared
+
+    def _work(self, shared: Shared, stack: ExitStack) -> None:
+        engine = Engine(shared, self.handlers)
+        if self._settings.http:
+            health = Health(shared, engine.is_whole, max(handler.timeout for handler in self.handlers))
+            stack.enter_context(serve(self._settings.http, self.metrics, health))
+        engine.start()
+        log.info("consuming", queues=sorted({handler.queue for handler in self.handlers}), group=shared.group)
+        try:
+            while not (self._stop.wait(1.0) or shared.stopping.is_set()):
+                pass
+        finally:
+            log.info("stopping", in_hand=shared.load.count)
+            engine.stop()
+            log.info("stopped", unfinished=shared.load.count)
+
+
+class _Signals:
+    """While inside, SIGTERM and SIGINT set an event; the second one ends the process at once."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._on_signal)
+
+    def __exit__(self, *exc: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._stop.is_set():
+            os._exit(128 + number)
+        self._stop.set()

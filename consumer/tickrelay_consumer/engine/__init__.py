@@ -1,0 +1,10 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""
+The hot loop, a thread a concern, batches between them:
+
+    fetcher (one a queue)  receive -> decode -> claim -+-> workers (effect external) ----+
+    keeper                 renew, reap, what is due ---+-> transactor (transaction) -----+-> settler: settle -> acknowledge
+
+Nothing is acknowledged before every handler's claim of it is settled or parked.
+"""

@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the consumer alive in the ledger, ends what hangs, and starts what is due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from tickrelay_consumer.engine.shared import Shared, log
+from tickrelay_consumer.engine.work import Work
+from tickrelay_consumer.handlers import Handler
+from tickrelay_messaging.errors import ClaimLost, ServiceError
+from tickrelay_messaging.failpoints import failpoint
+from tickrelay_messaging.ledger.records import Due
+
+LONGEST_WAIT = 5.0
+SUSPECTS_IN_A_ROW = 64
+"""Messages run alone before the others get a turn again."""
+
+
+class Keeper:
+    """
+    Args:
+        dispatch: takes works to be carried out.
+        check_deadlines: fails what ran past its timeout.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        handlers: Sequence[Handler],
+        dispatch: Callable[[Sequence[Work]], None],
+        check_deadlines: Callable[[], None],
+    ) -> None:
+        self._shared = shared
+        self._handlers = handlers
+        self._dispatch = dispatch
+        self._check_deadlines = check_deadlines
+        self._tick = min(1.0, *(handler.timeout / 4 for handler in handlers), shared.limits.lease / 6)
+        self._renewed = self._reaped = 0.0
+        self._errors = 0
+
+    def run(self) -> None:
+        """Until the consumer stops."""
+        while not self._shared.stopping.is_set():
+            try:
+                self._check_deadlines()
+                self._keep_lease()
+                due = self._start_due()
+                self._shared.ledger.wait_for_work(self._shared.owner, self._wait(due))
+                self._errors = 0
+            except ServiceError as error:
+                self._errors += 1
+                log.warning("can't reach the ledger; trying again", error=str(error))
+                self._shared.metrics.service_errors.labels("ledger").inc()
+                self._shared.pause(self._errors)
+            except ClaimLost:
+                self._shared.enroll_again(self._shared.owner)
+
+    def keep_lease_only(self) -> None:
+        """While stopping: running handlers keep their claims, nothing new begins."""
+        try:
+            self._check_deadlines()
+            self._keep_lease()
+        except (ServiceError, ClaimLost) as error:
+            log.warning("can't renew the lease while stopping", error=str(error))
+
+    def _wait(self, due: Due) -> float:
+        until_due = LONGEST_WAIT if due.at is None else max(0.0, due.at - time.time())
+        return min(self._tick, until_due)
+
+    def _keep_lease(self) -> None:
+        now, lease = time.monotonic(), self._shared.limits.lease
+        if now - self._renewed > lease / 3:
+            self._shared.ledger.renew(self._shared.owner)
+            self._renewed = now
+        if now - self._reaped > min(lease / 6, LONGEST_WAIT):
+            reaped = self._shared.ledger.reap()
+            self._reaped = now
+            if reaped:
+                log.warning("took over from a dead consumer", messages=reaped)
+
+    def _start_due(self) -> Due:
+        routes = self._shared.routes
+        due = self._shared.ledger.due(routes)
+        if due.suspects:
+            self._run_suspects()
+        elif due.at is not None and due.at <= time.time():
+            for handler in self._handlers:
+                self._claim_due(handler)
+        else:
+            return due
+        return self._shared.ledger.due(routes)
+
+    def _claim_due(self, handler: Handler) -> None:
+        room = self._shared.load.wait_for_room(timeout=self._tick)
+        if room:
+            self._take(handler, min(room, self._shared.limits.batch), suspects=False)
+
+    def _run_suspects(self) -> None:
+        """Alone means alone: the intake closes, what is in hand runs out, and then one at a time."""
+        self._shared.load.close_intake()
+        try:
+            for _ in range(SUSPECTS_IN_A_ROW):
+                if not self._wait_until_alone():
+                    return
+                if not any(self._take(handler, 1, suspects=True) for handler in self._handlers):
+                    return
+            self._wait_until_alone()
+        finally:
+            self._shared.load.open_intake()
+
+    def _wait_until_alone(self) -> bool:
+        """As long as the handlers need, which their timeouts bound; False when the consumer stops meanwhile."""
+        while not self._shared.load.wait_until_empty(self._tick):
+            self._check_deadlines()
+            self._keep_lease()
+            if self._shared.stopping.is_set():
+                return False
+        return True
+
+    def _take(self, handler: Handler, limit: int, *, suspects: bool) -> int:
+        shared = self._shared
+        claims = shared.ledger.claim_due(shared.owner, handler.route(shared.group), limit, suspects=suspects)
+        if claims:
+            shared.load.add(len(claims))
+            failpoint("consumer.after_claim_due")
+            self._dispatch([Work(claim, handler) for claim in claims])
+        return len(claims)

@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""What travels between the threads of the engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+
+from tickrelay_consumer.handlers import Handler
+from tickrelay_messaging.brokers.base import Delivery, Subscription
+from tickrelay_messaging.ledger.records import Claim, Failure, Settlement, Verdict
+from tickrelay_messaging.message import Message
+
+
+_counting = threading.Lock()
+
+
+@dataclass(slots=True)
+class Received:
+    """
+    A delivery and how many handlers still have it in hand; at none it is acknowledged.
+
+    The fetcher counts up and the settler counts down, so both do it under one lock.
+    """
+
+    subscription: Subscription
+    delivery: Delivery
+    _open: int = 0
+
+    def take(self, count: int) -> bool:
+        """So many more handlers have it in hand; returns whether none has."""
+        with _counting:
+            self._open += count
+            return self._open == 0
+
+    def drop(self) -> bool:
+        """One handler is through with it; returns whether that was the last."""
+        with _counting:
+            self._open -= 1
+            return self._open == 0
+
+
+@dataclass(slots=True)
+class Work:
+    """
+    A claim to carry out.
+
+    Attributes:
+        received: the delivery it came from; None if the ledger has the payload.
+    """
+
+    claim: Claim
+    handler: Handler
+    received: Received | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """
+    What became of a work.
+
+    Attributes:
+        settled: it was settled already, in the handler's own transaction.
+        seconds: how long the handler took; None if it wasn't called.
+        late: seconds from the message's publication, or its `deliver_at`, to the handler's start.
+    """
+
+    work: Work
+    verdict: Verdict
+    delay: float = 0.0
+    failure: Failure | None = None
+    settled: bool = False
+    seconds: float | None = None
+    late: float | None = None
+
+    def settlement(self, now: float) -> Settlement:
+        """For the ledger; a retry is due `delay` seconds from `now`."""
+        return Settlement(self.work.claim, self.verdict, now + self.delay, self.failure)
+
+
+def lateness(message: Message) -> float | None:
+    """Seconds since the message could have been started, if it says when that was."""
+    instant = message.deliver_at or message.time
+    return time.time() - instant.timestamp() if instant is not None else None
+
+
+def failed(work: Work, error: BaseException, seconds: float) -> Result:
+    """An attempt that raised: again later, or dead."""
+    stack = "".join(traceback.format_exception(error, limit=-30))
+    failure = Failure(type(error).__name__, str(error), stack)
+    delay = work.handler.delay_after(error, work.claim.attempt)
+    if delay is None:
+        return Result(work, Verdict.DEAD, failure=failure, seconds=seconds)
+    return Result(work, Verdict.RETRY, delay, failure, seconds=seconds)

@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""The one rule for names of queues and groups, narrow enough for every broker and for folder names."""
+
+from __future__ import annotations
+
+import re
+
+from tickrelay_messaging.errors import ConfigurationError
+
+MAX_NAME = 200
+"""Longest name in characters."""
+
+_ALLOWED = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+
+
+def check_name(name: str, what: str = "queue") -> str:
+    """
+    The name itself, if every broker can carry it.
+
+    Args:
+        name: ASCII letters, digits, `.`, `_` and `-`; at most 200 characters; neither `.` nor `..`.
+        what: what it names, for the error's text.
+
+    Raises:
+        ConfigurationError: it isn't such a name.
+    """
+    if isinstance(name, str) and len(name) <= MAX_NAME and _ALLOWED.fullmatch(name) and name not in (".", ".."):
+        return name
+    raise ConfigurationError(
+        f"{what} name {name!r:.250} isn't allowed: use 1 to {MAX_NAME} ASCII letters, digits, '.', '_' and '-'"
+    )

@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""
+Between `Message` and what travels: CloudEvents 1.0 in binary mode, attributes in headers, the payload as it is.
+
+`encode` writes the bare attribute names with one prefix a broker chooses (`ce-` on AMQP 0-9-1, `ce_` elsewhere);
+`decode` reads every spelling in use, so that another CloudEvents publisher is understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from tickrelay_messaging.errors import UndecodableMessage
+from tickrelay_messaging.message import MAX_BODY, MAX_HEADERS, Message
+
+SPEC_VERSION = "1.0"
+_PREFIXES = ("ce_", "ce-", "cloudEvents_", "cloudEvents:")
+_CONTENT_TYPE = "content-type"
+
+
+def encode(message: Message, prefix: str = "ce_") -> dict[str, str]:
+    """The headers that carry `message` beside its body."""
+    headers = {
+        f"{prefix}specversion": SPEC_VERSION,
+        f"{prefix}id": message.id,
+        f"{prefix}source": message.source,
+        f"{prefix}type": message.type,
+    }
+    _put_optional(headers, prefix, message)
+    for name, value in message.extensions.items():
+        headers[prefix + name] = value
+    if message.headers:
+        headers.update(message.headers)
+    return headers
+
+
+def _put_optional(headers: dict[str, str], prefix: str, message: Message) -> None:
+    if message.content_type is not None:
+        headers[_CONTENT_TYPE] = message.content_type
+    if message.time is not None:
+        headers[f"{prefix}time"] = _text(message.time)
+    if message.subject is not None:
+        headers[f"{prefix}subject"] = message.subject
+    if message.key is not None:
+        headers[f"{prefix}partitionkey"] = message.key
+    if message.deliver_at is not None:
+        headers[f"{prefix}deliverat"] = _text(message.deliver_at)
+    if message.expires is not None:
+        headers[f"{prefix}expires"] = _text(message.expires)
+
+
+def decode(headers: Mapping[str, str], body: bytes) -> Message:
+    """
+    The message that `headers` and `body` carry.
+
+    The body is kept as bytes: whether it is what its content type says shows when `Message.data` is read.
+
+    Raises:
+        UndecodableMessage: no CloudEvents attributes, one of them missing or malformed, or over a limit.
+    """
+    attributes, others = _split(headers)
+    _check(attributes, headers, body)
+    others.pop("Content-Type", None)
+    return Message(
+        id=attributes.pop("id"),
+        source=attributes.pop("source"),
+        type=attributes.pop("type"),
+        body=body,
+        content_type=others.pop(_CONTENT_TYPE, None) or attributes.pop("datacontenttype", None),
+        time=_instant("time", attributes.pop("time", None)),
+        subject=attributes.pop("subject", None),
+        key=attributes.pop("partitionkey", None),
+        deliver_at=_instant("deliverat", attributes.pop("deliverat", None)),
+        expires=_instant("expires", attributes.pop("expires", None)),
+        extensions=attributes,
+        headers=others,
+    )
+
+
+def _split(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    attributes: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for name, value in headers.items():
+        if name.startswith(_PREFIXES):
+            attributes[name[3:] if name.startswith("ce") else name[12:]] = value
+        elif name == "Content-Type":
+            others[_CONTENT_TYPE] = value
+        else:
+            others[name] = value
+    return attributes, others
+
+
+def _check(attributes: dict[str, str], headers: Mapping[str, str], body: bytes) -> None:
+    if attributes.pop("specversion", None) != SPEC_VERSION:
+        raise UndecodableMessage("not a CloudEvents 1.0 message: no header ce_specversion with the value 1.0")
+    for name in ("id", "source", "type"):
+        if not attributes.get(name):
+            raise UndecodableMessage(f"not a CloudEvents 1.0 message: attribute {name} is missing or empty")
+    if len(body) > MAX_BODY:
+        raise UndecodableMessage(f"body of {len(body):,} bytes is over the limit of {MAX_BODY:,}")
+    if sum(map(len, headers)) + sum(map(len, headers.values())) > 2 * MAX_HEADERS:
+        raise UndecodableMessage(f"headers are over the limit of {2 * MAX_HEADERS:,} characters")
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _instant(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UndecodableMessage(f"attribute {name}: {text!r} is no RFC 3339 instant") from error
+    if instant.tzinfo is None:
+        raise UndecodableMessage(f"attribute {name}: {text!r} has no offset from UTC")
+    return instant

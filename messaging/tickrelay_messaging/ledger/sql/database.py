@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""What the rooms of a SQL ledger need from their database: transactions, a clock, and a way to wake who waits."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Executable
+
+
+class Topic(StrEnum):
+    """What a change may be good for."""
+
+    WORK = "work"
+    """Something waits for a consumer."""
+    OUTCOMES = "outcomes"
+    """Something became of a message."""
+
+
+class Transacting(ABC):
+    """A writing transaction in progress."""
+
+    connection: Connection
+    is_open: bool
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Undo it, from any thread, and let other writers go on. What its user does with it afterwards fails."""
+
+    @abstractmethod
+    def guarded(self) -> AbstractContextManager[None]:
+        """While a handler has the connection: it can neither commit nor roll back."""
+
+
+class Database(ABC):
+    """
+    One SQL database under a ledger. A store provides this, its hot path (`claims`), and nothing else.
+
+    Attributes:
+        clock: Unix seconds by the store's clock; injectable for tests.
+    """
+
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Connection]:
+        """A transaction that sees one state and writes nothing."""
+
+    @abstractmethod
+    def write(self) -> AbstractContextManager[Connection]:
+        """A transaction that writes: commits on a clean exit, else undoes everything."""
+
+    @abstractmethod
+    def ring(self, topic: Topic) -> None:
+        """Wake whoever waits for this topic; called after the commit."""
+
+    @abstractmethod
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for `Topic.OUTCOMES`; the first call of a thread returns True at once, as it may have missed one."""
+
+    @abstractmethod
+    def hang_bell(self, owner: int) -> None:
+        """Prove that the owner lives from now on, and let it hear `Topic.WORK`."""
+
+    @abstractmethod
+    def wait_for_work(self, owner: int, timeout: float | None) -> bool:
+        """Wait for `Topic.WORK`, in the process that owns the bell."""
+
+    @abstractmethod
+    def take_bell_down(self, owner: int) -> None:
+        """The owner leaves."""
+
+    @abstractmethod
+    def is_alive(self, owner: int) -> bool | None:
+        """Whether the owner's process lives; None where only its lease can tell."""
+
+    @abstractmethod
+    def transact(self) -> AbstractContextManager[Transacting]:
+        """A writing transaction that another thread may abort."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection."""
+
+    def scalar(self, statement: Executable) -> Any:
+        """The first column of the first row, or None."""
+        with self.read() as connection:
+            return connection.execute(statement).scalar()

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""How messages end: done, expired, revoked, discarded or dead. Gathered first, then written with a statement a kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tickrelay_messaging.ledger.records import Failure, State
+from tickrelay_messaging.ledger.sql import rows, tallies
+from tickrelay_messaging.ledger.sql.tables import DEAD
+from tickrelay_messaging.ledger.sql.tallies import Tally
+from tickrelay_messaging.message import Message
+
+CODES = {1: State.DONE, 2: State.EXPIRED, 3: State.REVOKED, 4: State.DISCARDED}
+"""What the integers in `history.state` mean."""
+CODE_OF = {state: code for code, state in CODES.items()}
+_DONE = CODE_OF[State.DONE]
+
+_INSERT_DEAD = (
+    "INSERT INTO dead (key, route, message_id, source, reason, kind, text, stack, attempts, crashes, died_at) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+)
+_STACK_LIMIT = 16_000
+_TEXT_LIMIT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One message with one handler, at its end. `source` and `route` by number, `claimed_at` in Unix seconds."""
+
+    key: bytes
+    route: int
+    source: int
+    message: Message
+    attempts: int = 0
+    claimed_at: float | None = None
+    batch: str | None = None
+    crashes: int = 0
+
+
+@dataclass(slots=True)
+class Endings:
+    """
+    What one transaction ends.
+
+    Attributes:
+        now: Unix seconds by the store's clock.
+        owner: name of whoever ended it.
+        counts: deltas of the counters, written along.
+    """
+
+    now: float
+    owner: str
+    counts: Counter[Tally] = field(default_factory=Counter)
+    _ended: list[tuple[Any, ...]] = field(default_factory=list)
+    _dead: list[tuple[Any, ...]] = field(default_factory=list)
+    _dead_active: list[tuple[Any, ...]] = field(default_factory=list)
+    _payloads: list[tuple[Any, ...]] = field(default_factory=list)
+    _failures: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def end(self, ending: Ending, code: int = _DONE) -> None:
+        """A good end, or one that nobody mourns. The caller removes the active row."""
+        message = ending.message
+        self._ended.append(
+            (
+                ending.key,
+                ending.route,
+                message.id,
+                ending.source,
+                ending.batch,
+                message.extensions.get("digest"),
+                code,
+                ending.attempts,
+                message.time.timestamp() if message.time is not None else None,
+                ending.claimed_at,
+                self.now,
+                self.owner,
+            )
+        )
+        self.counts[(ending.batch, ending.route, CODES[code].value)] += 1
+
+    def die(
+        self, ending: Ending, reason: str, failure: Failure, payload: tuple[bytes, str, bytes] | None = None
+    ) -> None:
+        """
+        A dead letter, payload kept. Its active row, if it has none yet, is made by `write`.
+
+        Args:
+            payload: the bytes to keep where they aren't those of `ending.message`.
+        """
+        message = ending.message
+        key, route, source = ending.key, ending.route, ending.source
+        counters = (ending.attempts, ending.crashes, self.now)
+        error = (failure.kind, failure.text[:_TEXT_LIMIT], failure.stack[-_STACK_LIMIT:])
+        self._dead.append((key, route, message.id, message.source, reason, *error, *counters))
+        digest = message.extensions.get("digest")
+        self._dead_active.append((key, route, DEAD, None, 0, 1, None, message.id, source, ending.batch, digest))
+        self._payloads.append(payload or rows.payload_row(key, message))
+        self.counts[(ending.batch, route, "dead")] += 1
+        self.counts[(ending.batch, route, "died")] += 1
+
+    def fail(self, key: bytes, attempt: int, what: str, failure: Failure) -> None:
+        """An attempt that failed, for whoever asks later what happened."""
+        error = (failure.kind, failure.text[:_TEXT_LIMIT], failure.stack[-_STACK_LIMIT:])
+        self._failures.append((key, self.now, attempt, what, *error, self.owner))
+
+    def write(self, connection: Connection) -> None:
+        """Write everything gathered; the transaction is the caller's."""
+        if self._ended:
+            self._write_ended(connection)
+        rows.run_many(connection, rows.INSERT_ACTIVE + " ON CONFLICT (key) DO NOTHING", self._dead_active)
+        rows.run_many(connection, rows.PUT_PAYLOAD, self._payloads)
+        rows.run_many(connection, _INSERT_DEAD, self._dead)
+        rows.run_many(connection, rows.INSERT_FAILURE, self._failures)
+        tallies.add(connection, self.counts)
+
+    def _write_ended(self, connection: Connection) -> None:
+        """History is numbered here, as the writing transaction is alone: one statement for all rows needs the numbers."""
+        last = connection.exec_driver_sql("SELECT max(number) FROM history").scalar() or 0
+        rows.run_many(connection, rows.INSERT_HISTORY, [(last + i, *row) for i, row in enumerate(self._ended, 1)])
+        rows.run_many(connection, rows.INSERT_DONE, [(row[0], last + i) for i, row in enumerate(self._ended, 1)])

@@ -1,0 +1,169 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""What became of messages, for people: lives, statistics and consumers out of a SQL ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select
+
+from tickrelay_messaging.ledger.base import History
+from tickrelay_messaging.ledger.keys import key_of
+from tickrelay_messaging.ledger.records import ConsumerRecord, Event, Life, Owner, Route, RouteStats, State
+from tickrelay_messaging.ledger.sql import rows, tallies
+from tickrelay_messaging.ledger.sql.database import Database
+from tickrelay_messaging.ledger.sql.endings import CODES
+from tickrelay_messaging.ledger.sql.names import Names
+from tickrelay_messaging.ledger.sql.tables import (
+    CLAIMED,
+    DEAD,
+    ORPHAN,
+    WAITING,
+    active,
+    dead,
+    done,
+    failures,
+    history,
+    owners,
+    sources,
+)
+
+_STATES = {CLAIMED: State.CLAIMED, WAITING: State.WAITING, DEAD: State.DEAD, ORPHAN: State.WAITING}
+_COUNTERS = ("done", "retried", "died", "discarded", "expired", "revoked", "duplicates", "crashes")
+_CHUNK = 4_096
+
+
+class SqlHistory(History):
+    """See `base.History`."""
+
+    def __init__(self, database: Database, names: Names) -> None:
+        self._database = database
+        self._names = names
+
+    def life(self, message_id: str) -> list[Life]:
+        routes = self._names.all_routes()
+        with self._database.read() as connection:
+            keys = self._keys(connection, routes, message_id)
+            return self._lives(connection, _active_rows(connection, keys), _history_rows(connection, keys))
+
+    def lives(self, batch: str, *, after: int = 0, limit: int = 100) -> list[Life]:
+        self._names.all_routes()
+        own = lambda table: or_(table.c.batch == batch, table.c.batch.startswith(batch + "/", autoescape=True))  # noqa: E731
+        ended = select(history).where(own(history), history.c.number > after).order_by(history.c.number).limit(limit)
+        open_ones = select(active).where(own(active)).order_by(active.c.message_id).limit(limit)
+        with self._database.read() as connection:
+            living = connection.execute(open_ones).all() if not after else ()
+            return self._lives(connection, living, connection.execute(ended).all())
+
+    def stats(self) -> list[RouteStats]:
+        routes = self._names.all_routes()
+        now = select(active.c.route, active.c.state, func.count(), func.min(active.c.due))
+        with self._database.read() as connection:
+            present = connection.execute(now.group_by(active.c.route, active.c.state)).all()
+            ever = tallies.sums(connection)
+        return [_stats(route, [row for row in present if row[0] == number], _total(ever, number)) for route, number in routes.items()]
+
+    def consumers(self) -> list[ConsumerRecord]:
+        claims = select(active.c.owner, func.count()).where(active.c.state == CLAIMED).group_by(active.c.owner)
+        with self._database.read() as connection:
+            held = {row[0]: row[1] for row in connection.execute(claims)}
+            found = connection.execute(select(owners)).all()
+        return [self._consumer(row, held.get(row.number, 0)) for row in found]
+
+    def _consumer(self, row: Any, claims: int) -> ConsumerRecord:
+        in_lease = row.renewed_at + row.lease >= self._database.clock()
+        return ConsumerRecord(
+            owner=Owner(row.number, row.name, row.lease),
+            host=row.host,
+            pid=row.pid,
+            started_at=row.started_at,
+            seen_at=row.renewed_at,
+            alive=in_lease and self._database.is_alive(row.number) is not False,
+            claims=claims,
+        )
+
+    def _keys(self, connection: Connection, routes: Iterable[Route], message_id: str) -> list[bytes]:
+        """Every key the id may have: no index by id is kept, as names are few and messages many."""
+        named = [
+            key_of(route, source, message_id) for route in routes for source in self._names.sources_like(connection)
+        ]
+        mismatched = connection.execute(select(dead.c.key).where(dead.c.message_id == message_id)).scalars()
+        return list(dict.fromkeys([*named, *mismatched]))
+
+    def _lives(self, connection: Connection, living: Sequence[Any], ended: Sequence[Any]) -> list[Life]:
+        happened = _failures(connection, [row.key for row in (*living, *ended)])
+        named = {row.number: row.source for row in connection.execute(select(sources))}
+        return [
+            *(self._living(row, named, happened.get(row.key, [])) for row in living),
+            *(self._ended(row, named, happened.get(row.key, [])) for row in ended),
+        ]
+
+    def _living(self, row: Any, named: dict[int, str], events: list[Event]) -> Life:
+        state = _STATES[row.state]
+        current = [Event(row.fence / 1e6, "claimed", f"attempt {row.attempt}")] if state is State.CLAIMED else []
+        if row.state == WAITING:
+            current = [Event(row.due, "due", f"attempt {row.attempt}")]
+        return self._life(row, (0, state, row.attempt), named, [*events, *current])
+
+    def _ended(self, row: Any, named: dict[int, str], events: list[Event]) -> Life:
+        published = [Event(row.published_at, "published")] if row.published_at else []
+        claimed = [Event(row.claimed_at, "claimed", f"attempt {row.attempts}")] if row.claimed_at else []
+        last = Event(row.ended_at, CODES[row.state].value, f"by {row.owner}")
+        return self._life(row, (row.number, CODES[row.state], row.attempts), named, [*published, *events, *claimed, last])
+
+    def _life(self, row: Any, what: tuple[int, State, int], named: dict[int, str], events: list[Event]) -> Life:
+        number, state, attempts = what
+        return Life(
+            number=number,
+            message_id=row.message_id,
+            source=named.get(row.source, ""),
+            route=self._names.route_of(row.route),
+            state=state,
+            attempts=attempts,
+            batch=row.batch,
+            events=tuple(sorted(events, key=lambda event: event.at)),
+        )
+
+
+def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    return (keys[at : at + _CHUNK] for at in range(0, len(keys), _CHUNK))
+
+
+def _active_rows(connection: Connection, keys: Sequence[bytes]) -> list[Any]:
+    return [row for chunk in _chunks(keys) for row in connection.execute(select(active).where(active.c.key.in_(chunk)))]
+
+
+def _history_rows(connection: Connection, keys: Sequence[bytes]) -> list[Any]:
+    query = select(history).join(done, done.c.history == history.c.number)
+    return [row for chunk in _chunks(keys) for row in connection.execute(query.where(done.c.key.in_(chunk)))]
+
+
+def _failures(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, list[Event]]:
+    found: dict[bytes, list[Event]] = {}
+    for chunk in _chunks(keys):
+        query = select(failures).where(failures.c.key.in_(chunk)).order_by(failures.c.number)
+        for row in connection.execute(query):
+            found.setdefault(row.key, []).append(Event(row.at, row.what, f"attempt {row.attempt}: {row.kind}: {row.text}"))
+    return found
+
+
+def _total(ever: dict[tuple[str | None, int], dict[str, int]], number: int) -> dict[str, int]:
+    mine = [counts for (_, route), counts in ever.items() if route == number]
+    return {name: sum(counts[name] for counts in mine) for name in _COUNTERS}
+
+
+def _stats(route: Route, present: Sequence[Any], ever: dict[str, int]) -> RouteStats:
+    count = {_STATES[row[1]]: 0 for row in present}
+    for _, state, number, _ in present:
+        count[_STATES[state]] += number
+    oldest = min((row[3] for row in present if row[1] == WAITING and row[3] is not None), default=None)
+    return RouteStats(
+        route=route,
+        claimed=count.get(State.CLAIMED, 0),
+        waiting=count.get(State.WAITING, 0),
+        dead=count.get(State.DEAD, 0),
+        oldest_waiting=oldest,
+        **ever,
+    )

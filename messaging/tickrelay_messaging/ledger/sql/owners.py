@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""Consumers as owners of claims: joining, staying alive, leaving, and what happens to the claims of the dead."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from tickrelay_messaging.errors import ClaimLost
+from tickrelay_messaging.ledger.records import Failure, Owner, Route
+from tickrelay_messaging.ledger.sql import rows, tallies
+from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.endings import Ending, Endings
+from tickrelay_messaging.ledger.sql.names import Names
+from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, ORPHAN, WAITING, active, owners, payloads
+
+MOST_CRASHES = 3
+"""Lone crashes after which a message is poison."""
+
+
+class Owners:
+    """See `Ledger.enroll`, `renew`, `retire` and `reap`."""
+
+    def __init__(self, database: Database, names: Names) -> None:
+        self._database = database
+        self._names = names
+
+    def enroll(self, name: str, routes: Iterable[Route], *, lease: float) -> Owner:
+        """See `Ledger.enroll`."""
+        now = self._database.clock()
+        for route in routes:
+            self._names.see(route, now)
+        row = {"name": name, "host": socket.gethostname(), "pid": os.getpid(), "lease": lease}
+        with self._database.write() as connection:
+            entered = connection.execute(insert(owners).values(**row, started_at=now, renewed_at=now))
+            number = int(entered.inserted_primary_key[0])  # type: ignore[index]  # one row was inserted
+            # Before the commit: once others can see the owner, its bell must hang, or they would take it for dead.
+            self._database.hang_bell(number)
+        return Owner(number, name, lease)
+
+    def renew(self, owner: Owner) -> None:
+        """See `Ledger.renew`."""
+        mine = owners.c.number == owner.number
+        with self._database.write() as connection:
+            if not connection.execute(update(owners).where(mine).values(renewed_at=self._database.clock())).rowcount:
+                raise ClaimLost(f"consumer {owner.name} was taken for dead, as it was silent for over {owner.lease:g} s")
+
+    def retire(self, owner: Owner) -> None:
+        """See `Ledger.retire`."""
+        with self._database.write() as connection:
+            claimed = connection.execute(
+                select(active.c.key, active.c.held).where(active.c.owner == owner.number, active.c.state == CLAIMED)
+            ).all()
+            give_back(connection, self._database.clock(), [(row.key, row.held) for row in claimed])
+            connection.execute(delete(owners).where(owners.c.number == owner.number))
+        self._database.take_bell_down(owner.number)
+        self._database.ring(Topic.WORK)
+
+    def reap(self) -> int:
+        """See `Ledger.reap`."""
+        if not self._find_dead():
+            return 0
+        with self._database.write() as connection:
+            # Asked again inside the transaction: it may have renewed, or somebody else may have reaped it.
+            changed = sum(self._bury_owner(connection, row) for row in self._dead_rows(connection))
+            tallies.fold(connection)
+        self._database.ring(Topic.WORK)
+        return changed
+
+    def _find_dead(self) -> bool:
+        with self._database.read() as connection:
+            return bool(self._dead_rows(connection))
+
+    def _dead_rows(self, connection: Connection) -> list[Any]:
+        now = self._database.clock()
+        return [row for row in connection.execute(select(owners)) if self._is_dead(row, now)]
+
+    def _is_dead(self, row: Any, now: float) -> bool:
+        return row.renewed_at + row.lease < now or self._database.is_alive(row.number) is False
+
+    def _bury_owner(self, connection: Connection, owner: Any) -> int:
+        claimed = connection.execute(
+            select(active).where(active.c.owner == owner.number, active.c.state == CLAIMED)
+        ).all()
+        endings = Endings(self._database.clock(), owner.name)
+        for row in claimed:
+            self._suspect(connection, endings, row)
+        endings.write(connection)
+        connection.execute(delete(owners).where(owners.c.number == owner.number))
+        return len(claimed)
+
+    def _suspect(self, connection: Connection, endings: Endings, row: Any) -> None:
+        """A claim ran alone if it was a suspect before: only then does its consumer's death speak against it."""
+        crashes = row.crashes + row.suspect
+        text = f"consumer {endings.owner} died with this message in hand"
+        endings.fail(row.key, row.attempt, "crashed alone" if row.suspect else "crashed", Failure("ConsumerDied", text))
+        endings.counts[(None, row.route, "crashes")] += 1
+        if crashes >= MOST_CRASHES:
+            self._poison(connection, endings, row, crashes)
+            return
+        state = WAITING if row.held else ORPHAN
+        connection.execute(
+            update(active)
+            .where(active.c.key == row.key)
+            .values(state=state, owner=None, suspect=1, crashes=crashes, due=endings.now if row.held else None)
+        )
+
+    def _poison(self, connection: Connection, endings: Endings, row: Any, crashes: int) -> None:
+        kept = connection.execute(select(payloads).where(payloads.c.key == row.key)).one()
+        message = rows.message_of(kept.headers, kept.body)
+        ending = Ending(row.key, row.route, row.source, message, row.attempt, None, row.batch, crashes)
+        text = f"{crashes} consumers died while carrying out this message alone; find out why before you replay it"
+        endings.die(ending, "poison", Failure("ConsumerDied", text))
+        connection.execute(
+            update(active).where(active.c.key == row.key).values(state=DEAD, owner=None, crashes=crashes, due=None)
+        )
+
+
+def give_back(connection: Connection, now: float, claims: Sequence[tuple[bytes, int]]) -> None:
+    """Claims that weren't carried out: what the ledger holds waits for the next, what it doesn't the broker still has."""
+    rows.run_many(connection, rows.WAIT, [(now, 0, key) for key, held in claims if held])
+    rows.run_many(connection, rows.DELETE_ACTIVE, [(key,) for key, held in claims if not held])

@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""
+The tables of a SQL ledger.
+
+`active` and `done` are what every message passes through, so their rows are as small as can be: names are interned
+(`routes`, `sources`), payloads lie apart (`payloads`), and what people read lies in `history`, `failures` and `dead`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+
+CLAIMED, WAITING, DEAD, ORPHAN, DISCARDED = 1, 2, 3, 4, 5
+"""States of an active row. An orphan's owner died before its payload was stored: the broker brings it again."""
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("group_name", Text, nullable=False),
+    Column("handler", Text, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    UniqueConstraint("queue", "group_name", "handler"),
+)
+
+sources = Table(
+    "sources", metadata, Column("number", Integer, primary_key=True), Column("source", Text, nullable=False, unique=True)
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("lease", Float, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("renewed_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+active = Table(
+    "active",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("route", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("owner", Integer),
+    Column("fence", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("suspect", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("due", Float),
+    Column("message_id", Text, nullable=False),
+    Column("source", Integer, nullable=False),
+    Column("batch", Text),
+    Column("digest", Text),
+    sqlite_with_rowid=False,
+)
+Index("active_due", active.c.route, active.c.due, sqlite_where=active.c.state == WAITING)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+done = Table(
+    "done",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("history", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("key", LargeBinary, nullable=False),
+    Column("route", Integer, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("source", Integer, nullable=False),
+    Column("batch", Text),
+    Column("digest", Text),
+    Column("state", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("published_at", Float),
+    Column("claimed_at", Float),
+    Column("ended_at", Float, nullable=False),
+    Column("owner", Text, nullable=False),
+)
+Index("history_batch", history.c.batch, sqlite_where=history.c.batch.is_not(None))
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("key", LargeBinary, nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("stack", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+)
+
+dead = Table(
+    "dead",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("key", LargeBinary, nullable=False, unique=True),
+    Column("route", Integer, nullable=False),
+    Column("message_id", Text, nullable=False, index=True),
+    Column("source", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("stack", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("died_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("dag_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("task_id", Text, nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("closed_at", Float),
+    Column("count", Integer),
+    Column("already_done", Integer, nullable=False, default=0),
+    PrimaryKeyConstraint("id", "ordinal"),
+    Index("batches_run", "dag_id", "run_id"),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("batch", Text, index=True),
+    Column("route", Integer, nullable=False),
+    *(
+        Column(name, Integer, nullable=False, default=0, server_default="0")
+        for name in ("done", "dead", "discarded", "expired", "revoked", "retried", "duplicates", "crashes", "died")
+    ),
+)
+TALLIED = ("done", "dead", "discarded", "expired", "revoked", "retried", "duplicates", "crashes", "died")
+
+mailbox = Table(
+    "mailbox",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("key", LargeBinary, nullable=False, unique=True),
+    Column("queue", Text, nullable=False),
+    Column("group_name", Text, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("taker", Text, unique=False),
+    Column("taken_at", Float),
+    Index("mailbox_place", "queue", "group_name", "taker"),
+    sqlite_autoincrement=True,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""
+`effect="transaction"`: business writes and done-marks in one commit.
+
+Several messages share one transaction, each inside a savepoint, so that they share one wait for the disk; one message's
+failure undoes only its own writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tickrelay_messaging.errors import ClaimLost
+from tickrelay_messaging.ledger.base import Transaction
+from tickrelay_messaging.ledger.records import Claim, Owner
+from tickrelay_messaging.ledger.sql.database import Database, Topic, Transacting
+from tickrelay_messaging.ledger.sql.endings import Endings
+from tickrelay_messaging.ledger.sql.settling import held_claims, mark_done
+
+
+class SqlTransaction(Transaction):
+    """See `base.Transaction`."""
+
+    def __init__(self, transacting: Transacting, owner: Owner) -> None:
+        self._transacting = transacting
+        self._owner = owner
+        self._ended: list[tuple[Claim, Any]] = []
+
+    @property
+    def connection(self) -> Connection:
+        return self._transacting.connection
+
+    @contextmanager
+    def message(self, claims: Sequence[Claim]) -> Iterator[None]:
+        connection = self.connection
+        held = held_claims(connection, self._owner, claims)
+        if len(held) < len(claims):
+            raise ClaimLost("another consumer has taken this message over; nothing was done here")
+        connection.exec_driver_sql("SAVEPOINT message")
+        try:
+            with self._transacting.guarded():
+                yield
+        except BaseException:
+            self._undo()
+            raise
+        connection.exec_driver_sql("RELEASE message")
+        self._ended += [(claim, held[claim.key]) for claim in claims]
+
+    def abort(self) -> None:
+        self._transacting.abort()
+
+    def _undo(self) -> None:
+        if self._transacting.is_open:
+            self.connection.exec_driver_sql("ROLLBACK TO message")
+            self.connection.exec_driver_sql("RELEASE message")
+
+    def mark(self, endings: Endings) -> None:
+        """Write the done-marks of every message that came through."""
+        mark_done(self.connection, endings, self._ended)
+        endings.write(self.connection)
+
+
+@contextmanager
+def transaction(database: Database, owner: Owner) -> Iterator[SqlTransaction]:
+    """See `Ledger.transaction`."""
+    with database.transact() as transacting:
+        inside = SqlTransaction(transacting, owner)
+        yield inside
+        inside.mark(Endings(database.clock(), owner.name))
+    database.ring(Topic.OUTCOMES)

@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""What waits: retries, messages for later, and what dead consumers left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from tickrelay_messaging.errors import UndecodableMessage
+from tickrelay_messaging.ledger.records import Claim, Due, Failure, Outcome, Owner, Route, State
+from tickrelay_messaging.ledger.sql import rows
+from tickrelay_messaging.ledger.sql.claims import check_owner
+from tickrelay_messaging.ledger.sql.database import Database
+from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
+from tickrelay_messaging.ledger.sql.names import Names
+from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, WAITING, active, payloads
+
+_TAKE = f"UPDATE active SET state = {CLAIMED}, owner = ?, fence = ?, due = NULL WHERE key = ?"  # noqa: S608
+
+
+class Waiting:
+    """See `Ledger.claim_due` and `Ledger.due`."""
+
+    def __init__(self, database: Database, names: Names) -> None:
+        self._database = database
+        self._names = names
+
+    def due(self, routes: Sequence[Route]) -> Due:
+        """See `Ledger.due`."""
+        numbers = [self._names.route(route) for route in routes]
+        waiting = (active.c.route.in_(numbers), active.c.state == WAITING)
+        with self._database.read() as connection:
+            first = select(func.min(active.c.due)).where(*waiting, active.c.suspect == 0)
+            suspects = select(func.count()).select_from(active).where(*waiting, active.c.suspect == 1)
+            return Due(connection.execute(first).scalar(), connection.execute(suspects).scalar() or 0)
+
+    def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool) -> list[Claim]:
+        """See `Ledger.claim_due`."""
+        number = self._names.route(route)
+        now = self._database.clock()
+        chosen = (
+            select(active, payloads.c.headers, payloads.c.body)
+            .join(payloads, payloads.c.key == active.c.key)
+            .where(active.c.route == number, active.c.state == WAITING, active.c.due <= now)
+            .where(active.c.suspect == int(suspects))
+            .order_by(active.c.due)
+            .limit(limit)
+        )
+        with self._database.write() as connection:
+            check_owner(connection, owner)
+            found = connection.execute(chosen).all()
+            return self._take(connection, (owner, route), found, now) if found else []
+
+    def _take(
+        self, connection: Connection, who: tuple[Owner, Route], found: Sequence[Any], now: float
+    ) -> list[Claim]:
+        owner, route = who
+        endings = Endings(now, owner.name)
+        claims: list[Claim] = []
+        for row in found:
+            try:
+                claims.append(_claim(route, row, now))
+            except UndecodableMessage as error:
+                _bury_again(connection, endings, row, error)
+        _expire(connection, endings, [claim for claim in claims if claim.outcome is Outcome.EXPIRED], found)
+        running = [claim for claim in claims if claim.outcome is Outcome.RUN]
+        rows.run_many(connection, _TAKE, [(owner.number, claim.fence, claim.key) for claim in running])
+        endings.write(connection)
+        return running
+
+
+def _claim(route: Route, row: Any, now: float) -> Claim:
+    message = rows.message_of(row.headers, row.body)
+    is_expired = message.expires is not None and message.expires.timestamp() <= now
+    outcome = Outcome.EXPIRED if is_expired else Outcome.RUN
+    fence = max(row.fence + 1, int(now * 1e6))
+    return Claim(outcome, route, row.key, message, fence, row.attempt, bool(row.suspect), held=True)
+
+
+def _bury_again(connection: Connection, endings: Endings, row: Any, error: UndecodableMessage) -> None:
+    """A replayed payload that still can't be read goes back; it must not keep the others from running."""
+    message = rows.readable_message(row.headers, row.body, row.message_id)
+    ending = Ending(row.key, row.route, row.source, message, row.attempt, None, row.batch)
+    endings.die(ending, "undecodable", Failure(type(error).__name__, str(error)), (row.key, row.headers, row.body))
+    rows.run_many(connection, f"UPDATE active SET state = {DEAD}, due = NULL WHERE key = ?", [(row.key,)])  # noqa: S608
+
+
+def _expire(connection: Connection, endings: Endings, expired: Sequence[Claim], found: Sequence[Any]) -> None:
+    by_key = {row.key: row for row in found}
+    for claim in expired:
+        row = by_key[claim.key]
+        ending = Ending(claim.key, row.route, row.source, claim.message, row.attempt - 1, None, row.batch)
+        endings.end(ending, CODE_OF[State.EXPIRED])
+    rows.run_many(connection, rows.DELETE_ACTIVE, [(claim.key,) for claim in expired])
+    rows.run_many(connection, rows.DELETE_PAYLOAD, [(claim.key,) for claim in expired])

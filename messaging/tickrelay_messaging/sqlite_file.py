@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""What the embedded queue and the embedded ledger have in common: one private, durable SQLite file each."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tickrelay_messaging.errors import (
+    ConfigurationError,
+    ServiceError,
+    StorageCorrupt,
+    StorageFull,
+)
+
+BUSY_SECONDS = 10.0
+"""How long a write waits for another process's write before it gives up."""
+
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "lustre"}
+_write_locks: dict[str, threading.Lock] = {}
+_registry = threading.Lock()
+
+
+def write_lock(path: Path) -> threading.Lock:
+    """
+    The lock that this process's threads take before they write to a file.
+
+    SQLite would let them wait for each other by sleeping in steps of up to 100 ms; a lock wakes the next at once.
+    """
+    with _registry:
+        return _write_locks.setdefault(os.path.realpath(path), threading.Lock())
+
+
+def forget_locks_after_fork() -> None:
+    """A lock held by another thread at the fork would stay locked for ever in the child."""
+    _write_locks.clear()
+
+
+os.register_at_fork(after_in_child=forget_locks_after_fork)
+
+
+def prepare(path: Path) -> None:
+    """
+    Make the file and its folder private, and refuse a place where SQLite's locks don't work.
+
+    Raises:
+        ConfigurationError: the folder is on a network file system, or can't be made.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kind = _file_system(path.parent)
+        if kind in _NETWORK:
+            raise ConfigurationError(
+                f"{path}: this is on a network file system ({kind}), where SQLite's locks can't be trusted; "
+                "choose a local disk, or a server broker and ledger"
+            )
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}; choose a path that this user may write to") from error
+
+
+def _file_system(folder: Path) -> str:
+    """Type of the file system that holds a folder, or "" where the kernel doesn't tell (proc(5), mounts)."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    place = os.path.realpath(folder) + "/"
+    fields = [line.split(" ")[1:3] for line in mounts.splitlines()]
+    holding = [(len(at), kind) for at, kind in fields if place.startswith(at.rstrip("/") + "/")]
+    return max(holding, default=(0, ""))[1]
+
+
+def connect(path: Path, application_id: int, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """
+    A connection in autocommit mode, write-ahead log, every commit on disk before it returns.
+
+    Args:
+        application_id: marks the file as ours (SQLite's header field); set on an empty file.
+
+    Raises:
+        StorageCorrupt: another program's file, or a damaged one.
+        ServiceError: it can't be opened now.
+    """
+    with translated(f"opening {path}"):
+        connection = sqlite3.connect(
+            path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            _claim_file(connection, path, application_id)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA cache_size=-65536")
+            connection.execute("PRAGMA temp_store=MEMORY")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _claim_file(connection: sqlite3.Connection, path: Path, application_id: int) -> None:
+    (found,) = connection.execute("PRAGMA application_id").fetchone()
+    if found == application_id:
+        return
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if found or tables:
+        raise StorageCorrupt(f"{path}: this is another program's SQLite file (or Tickrelay's other one); choose a new path")
+    connection.execute(f"PRAGMA application_id={application_id}")
+
+
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def translate_error(error: sqlite3.Error, where: str, unavailable: type[ServiceError] = ServiceError) -> ServiceError:
+    """Our error for SQLite's (result codes: sqlite.org/rescode.html); `unavailable` for what may pass."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _FULL:
+        return StorageFull(f"{where}: the disk is full; nothing of this batch was stored; free space and try again")
+    if code in _CORRUPT:
+        return StorageCorrupt(f"{where}: the file is damaged ({error}); restore it or move it away to start a new one")
+    if code in _LOCKED:
+        return unavailable(f"{where}: another process has locked the file for over {BUSY_SECONDS:.0f} s; see who holds it")
+    return unavailable(f"{where}: {error}; check the disk and the file's permissions")
+
+
+@contextmanager
+def translated(where: str, unavailable: type[ServiceError] = ServiceError) -> Iterator[None]:
+    """Let no exception of sqlite3 out. A violated constraint or a wrong call is our own bug and stays what it is."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except sqlite3.Error as error:
+        raise translate_error(error, where, unavailable) from error

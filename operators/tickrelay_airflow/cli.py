@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""`airflow tickrelay ...`: the commands of `tickrelay`, with broker and ledger of the Airflow connection."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand
+
+_COMMANDS = {
+    "queue": "List, show, peek at and purge queues",
+    "dead": "List, show, replay and discard dead letters",
+    "trace": "Tell the life of a message or of a DAG run's messages",
+    "publish": "Put a message on a queue",
+    "doctor": "Check broker, ledger and settings",
+}
+
+
+def get_commands() -> list[CLICommand]:
+    """The group `tickrelay` for Airflow's command line."""
+    return [
+        GroupCommand(
+            name="tickrelay",
+            help="Queues, dead letters and lives of messages",
+            subcommands=tuple(_command(name, text) for name, text in _COMMANDS.items()),
+        )
+    ]
+
+
+class _Everything(Arg):  # type: ignore[misc] # Airflow's class is untyped
+    """Whatever follows, options too."""
+
+    def __init__(self) -> None:
+        super().__init__(flags=("rest",), nargs=argparse.REMAINDER, help="as for `tickrelay`")
+
+    def add_to_parser(self, parser: argparse.ArgumentParser) -> None:
+        """As an argument of a parser for which nothing is an option, `--help` neither: they are the command's own."""
+        parser.prefix_chars = "\0"
+        super().add_to_parser(parser)
+
+
+def _command(name: str, text: str) -> ActionCommand:
+    return ActionCommand(name=name, help=text, func=partial(_run, name), args=(_Everything(),))
+
+
+def _run(name: str, args: argparse.Namespace) -> None:
+    """Hand over to the `tickrelay` command, and end with its status."""
+    from tickrelay_consumer.commands import run  # noqa: PLC0415 - Airflow loads this module for every command
+
+    _use_connection()
+    runner: Callable[[list[str]], int] = run
+    sys.exit(runner([name, *args.rest]))
+
+
+def _use_connection() -> None:
+    """Broker and ledger from the Airflow connection, where the environment names none."""
+    if "TICKRELAY_BROKER" in os.environ:
+        return
+    from tickrelay_airflow.settings import DEFAULT_CONN_ID, Settings  # noqa: PLC0415
+
+    settings = Settings.load(os.environ.get("TICKRELAY_CONN_ID", DEFAULT_CONN_ID))
+    os.environ["TICKRELAY_BROKER"] = settings.broker
+    if settings.ledger is not None:
+        os.environ.setdefault("TICKRELAY_LEDGER", settings.ledger)

@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""`QueueHook`: an Airflow connection as broker and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from tickrelay_airflow import pool
+from tickrelay_airflow.settings import DEFAULT_CONN_ID, Settings
+from tickrelay_messaging.errors import ConfigurationError, UnknownQueue
+
+if TYPE_CHECKING:
+    from tickrelay_messaging.brokers.base import Broker
+    from tickrelay_messaging.ledger.base import Ledger
+    from tickrelay_messaging.message import Message
+
+
+class QueueHook(BaseHook):
+    """
+    Broker and ledger of one Airflow connection; both are opened when first needed, once per process.
+
+    Args:
+        conn_id: a connection of type `tickrelay`, whose extras hold `broker`, `ledger` and `deployment`.
+    """
+
+    conn_name_attr = "conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "tickrelay"
+    hook_name = "Tickrelay"
+
+    def __init__(self, conn_id: str = DEFAULT_CONN_ID) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+
+    @cached_property
+    def settings(self) -> Settings:
+        """
+        What the connection says.
+
+        Raises:
+            ConfigurationError: there is no such connection, or it names no broker.
+        """
+        return Settings.load(self.conn_id)
+
+    @property
+    def deployment(self) -> str:
+        """Name of this Airflow deployment, part of every message id."""
+        return self.settings.deployment
+
+    @property
+    def broker(self) -> Broker:
+        """The broker, shared by everything in this process."""
+        return pool.broker(self.settings.broker)
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger, shared by everything in this process; None if the connection names none."""
+        return pool.ledger(self.settings.ledger) if self.settings.ledger else None
+
+    def require_ledger(self, purpose: str) -> Ledger:
+        """
+        The ledger.
+
+        Args:
+            purpose: what needs it, as the beginning of the error's sentence.
+
+        Raises:
+            ConfigurationError: the connection names none.
+        """
+        ledger = self.ledger
+        if ledger is None:
+            raise ConfigurationError(
+                f"{purpose} needs a ledger: put its URL into the field 'Ledger URL' of connection {self.conn_id!r}, "
+                "the same one that the consumers use"
+            )
+        return ledger
+
+    def publish(self, queue: str, messages: Sequence[Message], *, timeout: float = 30.0) -> None:
+        """
+        Put messages on a queue; returns when the broker has confirmed all of them.
+
+        Args:
+            timeout: hard deadline in seconds.
+
+        Raises:
+            UnknownQueue: the queue was never declared; nothing was sent.
+            PublishUnconfirmed: some were not confirmed in time; publishing the same ids again is safe.
+            TickrelayError: see `tickrelay_messaging.brokers.base.Broker.publish`.
+        """
+        try:
+            self.broker.publish(queue, messages, timeout=timeout)
+        except UnknownQueue as error:
+            raise UnknownQueue(
+                f"queue {queue!r} doesn't exist on the broker of connection {self.conn_id!r}: "
+                "declare it, start a consumer for it, or leave `declare=True`"
+            ) from error
+
+    def get_conn(self) -> Any:
+        """The broker, under the name Airflow's hooks give it."""
+        return self.broker
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether broker and ledger answer, and in words; opens both anew, for Airflow's button `Test`."""
+        try:
+            return True, pool.probe(self.settings)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong belongs in the answer
+            return False, f"{type(error).__name__}: {error}"
