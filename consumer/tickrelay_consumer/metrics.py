@@ -18,23 +18,23 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        common = {"namespace": "tickrelay_consumer", "registry": self.registry}
-        self.received = Counter("received", "Messages received from the broker", ("queue", "group"), **common)
-        self.claims = Counter("claims", "Answers of the ledger to claims", (*_ROUTE, "outcome"), **common)
-        self.settled = Counter("settled", "Messages settled", (*_ROUTE, "verdict"), **common)
-        self.refused = Counter("refused", "Results refused because another consumer had taken over", _ROUTE, **common)
-        self.timeouts = Counter("timeouts", "Attempts that ran past their timeout", _ROUTE, **common)
-        self.undecodable = Counter("undecodable", "Messages that could not be decoded", ("queue", "group"), **common)
-        self.enrolled_again = Counter("enrolled_again", "Times this process was taken for dead", **common)
-        self.service_errors = Counter("service_errors", "Errors of broker or ledger", ("service",), **common)
+        registry = self.registry
+        self.received = Counter("tickrelay_consumer_received", "Messages received from the broker", ("queue", "group"), registry=registry)
+        self.claims = Counter("tickrelay_consumer_claims", "Answers of the ledger to claims", (*_ROUTE, "outcome"), registry=registry)
+        self.settled = Counter("tickrelay_consumer_settled", "Messages settled", (*_ROUTE, "verdict"), registry=registry)
+        self.refused = Counter("tickrelay_consumer_refused", "Results refused because another consumer had taken over", _ROUTE, registry=registry)
+        self.timeouts = Counter("tickrelay_consumer_timeouts", "Attempts that ran past their timeout", _ROUTE, registry=registry)
+        self.undecodable = Counter("tickrelay_consumer_undecodable", "Messages that could not be decoded", ("queue", "group"), registry=registry)
+        self.enrolled_again = Counter("tickrelay_consumer_enrolled_again", "Times this process was taken for dead", registry=registry)
+        self.service_errors = Counter("tickrelay_consumer_service_errors", "Errors of broker or ledger", ("service",), registry=registry)
         self.latency = Histogram(
-            "latency_seconds", "From publishing to the handler's start", _ROUTE, buckets=_LATENCIES, **common
+            "tickrelay_consumer_latency_seconds", "From publishing to the handler's start", _ROUTE, buckets=_LATENCIES, registry=registry
         )
         self.duration = Histogram(
-            "handler_duration_seconds", "Time in the handler", _ROUTE, buckets=_DURATIONS, **common
+            "tickrelay_consumer_handler_duration_seconds", "Time in the handler", _ROUTE, buckets=_DURATIONS, registry=registry
         )
-        self.in_hand = Gauge("in_hand", "Messages waiting or running in this process", **common)
-        self.stuck = Gauge("stuck_handlers", "Handlers past their timeout and still running", **common)
+        self.in_hand = Gauge("tickrelay_consumer_in_hand", "Messages waiting or running in this process", registry=registry)
+        self.stuck = Gauge("tickrelay_consumer_stuck_handlers", "Handlers past their timeout and still running", registry=registry)
 
     def watch_load(self, count: Callable[[], float]) -> None:
         """Read the load when scraped rather than at every change."""

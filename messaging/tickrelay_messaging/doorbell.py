@@ -37,6 +37,8 @@ class Doorbell:
         name: what `is_alive` and `ring_one` call this bell.
     """
 
+    _pipe = -1
+
     def __init__(self, folder: Path, name: str | None = None) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name = name or uuid4().hex
@@ -84,6 +86,10 @@ class Doorbell:
         os.close(pipe)
         if self._owner == os.getpid():
             self._path.unlink(missing_ok=True)
+
+    def __del__(self) -> None:
+        # Nobody can answer this bell any more; left open it would go on saying that somebody does.
+        self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -35,7 +35,8 @@ class _Round:
 
     Attributes:
         running: the work in the handler's hands, since when (monotonic seconds).
-        taken: every work that entered this transaction.
+        works: everything gathered for this transaction, in order.
+        at: how many of them were taken up.
         left: it was aborted and its thread given up on.
     """
 
@@ -43,7 +44,8 @@ class _Round:
     transaction: Transaction | None = None
     running: Work | None = None
     since: float = 0.0
-    taken: list[Work] = field(default_factory=list)
+    works: list[Work] = field(default_factory=list)
+    at: int = 0
     left: bool = False
 
 
@@ -56,6 +58,8 @@ class Transactor:
         self._works: SimpleQueue[Work | None] = SimpleQueue()
         self._round = _Round()
         self._thread: threading.Thread | None = None
+        self._rest: list[Work] = []
+        self._ended = False
         self._stuck = 0
 
     def start(self) -> None:
@@ -98,15 +102,15 @@ class Transactor:
         if self._stuck >= self._shared.limits.stuck:
             self._shared.give_up(f"{self._stuck} handlers hang past their timeout; a thread can't be ended, a process can")
         self._round = _Round()
-        self.put([work for work in current.taken if work is not hung])
+        self._rest = [work for work in current.works if work is not hung]
         self.start()
 
     def _work(self) -> None:
         attempt = 0
-        while (first := self._works.get()) is not None:
-            current = self._round = _Round()
+        while works := self._gather():
+            current = self._round = _Round(works=works)
             try:
-                results = self._run(current, first)
+                results = self._run(current)
             except (ServiceError, ClaimLost) as error:
                 if current.left:
                     return
@@ -117,60 +121,63 @@ class Transactor:
                     return
                 attempt = 0
                 self._settler.put(results)
+                self._rest = works[current.at :]
 
-    def _run(self, current: _Round, first: Work) -> list[Result]:
+    def _gather(self) -> list[Work]:
+        """Wait for the first, then take what else is there without waiting; nothing at the end."""
+        found, self._rest = self._rest, []
+        try:
+            while len(found) < self._shared.limits.batch and not self._ended:
+                work = self._works.get_nowait() if found else self._works.get()
+                if work is None:
+                    self._ended = True
+                else:
+                    found.append(work)
+        except Empty:
+            pass
+        return found
+
+    def _run(self, current: _Round) -> list[Result]:
         shared = self._shared
         results: list[Result] = []
         began = time.monotonic()
-        next_work: Work | None = first
-        with shared.ledger.transaction(shared.owner) as transaction:
+        with shared.ledger.transaction(shared.owner, [work.claim for work in current.works]) as transaction:
             current.transaction = transaction
-            while next_work is not None:
-                results.append(self._run_one(current, transaction, next_work))
+            for work in current.works:
+                results.append(self._run_one(current, transaction, work))
                 if current.left:
                     return []
-                is_full = len(results) >= shared.limits.batch or time.monotonic() - began > LONGEST
-                next_work = None if is_full else self._next()
+                if time.monotonic() - began > LONGEST:
+                    break
             failpoint("consumer.transaction.before_commit")
         failpoint("consumer.transaction.after_commit")
         return results
 
-    def _next(self) -> Work | None:
-        try:
-            found = self._works.get_nowait()
-        except Empty:
-            return None
-        if found is None:
-            self._works.put(None)
-        return found
-
     def _run_one(self, current: _Round, transaction: Transaction, work: Work) -> Result:
-        if self._shared.stopping.is_set():
-            current.taken.append(work)
-            return Result(work, Verdict.RELEASE)
         with current.lock:
-            current.taken.append(work)
+            current.at += 1
             current.running, current.since = work, time.monotonic()
         try:
-            return _call(transaction, work, current.since)
+            return Result(work, Verdict.RELEASE) if self._shared.stopping.is_set() else _call(transaction, work)
         finally:
             with current.lock:
                 current.running = None
 
     def _on_failed_commit(self, current: _Round, error: Exception, attempt: int) -> None:
         """Nothing of this transaction is there: run it again, at no attempt's cost."""
-        log.warning("transaction failed; running it again", messages=len(current.taken), error=str(error))
+        log.warning("transaction failed; running it again", messages=len(current.works), error=str(error))
         self._shared.metrics.service_errors.labels("ledger").inc()
         if isinstance(error, ClaimLost):
             self._shared.enroll_again(self._shared.owner)
         if self._shared.stopping.is_set() or isinstance(error, ClaimLost):
-            self._settler.put([Result(work, Verdict.RELEASE) for work in current.taken])
+            self._settler.put([Result(work, Verdict.RELEASE) for work in current.works])
             return
         self._shared.pause(attempt)
-        self.put(current.taken)
+        self._rest = current.works
 
 
-def _call(transaction: Transaction, work: Work, began: float) -> Result:
+def _call(transaction: Transaction, work: Work) -> Result:
+    began = time.monotonic()
     late = lateness(work.claim.message)
     try:
         with transaction.message([work.claim]):

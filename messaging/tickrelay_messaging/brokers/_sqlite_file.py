@@ -18,6 +18,9 @@ APPLICATION_ID = 0x54525131
 VERSION = 1
 PATIENCE = 10.0
 """Longest wait in seconds for another process that writes."""
+PAGE = 4096
+RESERVE = 12 << 20
+"""Bytes of the disk that publishing leaves alone: a write-ahead log of 1,000 pages, its checkpoint, and some."""
 
 # A position is `queue << 40 | number`, numbers running 1, 2, 3... in each queue. So a queue's messages lie together and
 # need no second index, what is ready is a subtraction, and no position ever comes twice.
@@ -66,6 +69,26 @@ def _no_room(path: Path) -> bool:
         return False
     sizes = (os.path.getsize(name) for name in (path, f"{path}-wal") if os.path.exists(name))
     return any(size > limit - (1 << 16) for size in sizes)
+
+
+def check_room(db: sqlite3.Connection, path: Path, size: int) -> None:
+    """
+    Keep some of the disk free of messages: acknowledging needs room too, and is what makes room again.
+
+    Args:
+        size: bytes about to be published.
+
+    Raises:
+        StorageFull: less would be left than the write-ahead log may need.
+    """
+    disk = os.statvfs(path)
+    reserve = min(RESERVE, disk.f_blocks * disk.f_frsize // 4)
+    left = disk.f_bavail * disk.f_frsize
+    if left < size + reserve and db.execute("PRAGMA freelist_count").fetchone()[0] * PAGE < 2 * size:
+        raise StorageFull(
+            f"{path}: no space left; free some, nothing of this was stored ({left:,} bytes are left on its disk, "
+            f"of which {reserve:,} are kept for consumers to acknowledge with)"
+        )
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -130,7 +153,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         _create(db, path)
     db.executescript(
         "PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF; PRAGMA trusted_schema=OFF; PRAGMA cache_size=-8192;"
-        "PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=67108864;"
+        "PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216;"
     )
 
 
@@ -153,6 +176,7 @@ def _create(db: sqlite3.Connection, path: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:  # several processes may do this at once, and a change of journal mode doesn't wait its turn by itself
         try:
+            db.execute(f"PRAGMA page_size={PAGE}")
             db.execute("PRAGMA auto_vacuum=NONE")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("BEGIN IMMEDIATE")

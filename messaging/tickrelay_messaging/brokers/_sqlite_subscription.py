@@ -98,6 +98,7 @@ class SqliteSubscription(Subscription):
 
     def _join(self) -> None:
         # The bell hangs before anybody can read of it: one that isn't there yet would be taken for a dead one's.
+        self._folder.parent.mkdir(mode=0o700, exist_ok=True)
         self._bell = Doorbell(self._folder)
         try:
             with self._store.write() as db:

@@ -19,7 +19,7 @@ from tickrelay_messaging import doorbell
 from tickrelay_messaging.brokers import _sqlite_headers as headers
 from tickrelay_messaging.brokers import _sqlite_rows as rows
 from tickrelay_messaging.brokers import _sqlite_views as views
-from tickrelay_messaging.brokers._sqlite_file import PATIENCE
+from tickrelay_messaging.brokers._sqlite_file import PATIENCE, check_room
 from tickrelay_messaging.brokers._sqlite_store import CommitUnknown, Store
 from tickrelay_messaging.brokers._sqlite_subscription import SqliteSubscription
 from tickrelay_messaging.brokers.base import DEFAULT_GROUP, Broker, Capabilities, GroupStats, Peeked, QueueSpec
@@ -105,7 +105,9 @@ class SqliteBroker(Broker):
 
     def _put(self, queue: str, chunk: Sequence[Message], left: float) -> None:
         encoded = [(headers.write(message), message.body) for message in chunk]
+        size = sum(len(text) + len(body) for text, body in encoded)
         with self._store.write(min(left, PATIENCE)) as db:
+            check_room(db, self._store.path, size)
             if not rows.put(db, queue, time.time(), encoded):
                 raise self._unknown(queue)
         doorbell.ring(self._bells / queue)

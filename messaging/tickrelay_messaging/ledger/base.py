@@ -236,9 +236,12 @@ class Ledger(ABC):
         """Make deliveries that can't be decoded dead letters, bytes kept; they may be acknowledged afterwards."""
 
     @abstractmethod
-    def transaction(self, owner: Owner) -> AbstractContextManager[Transaction]:
+    def transaction(self, owner: Owner, claims: Sequence[Claim]) -> AbstractContextManager[Transaction]:
         """
         One transaction of the ledger's database for `effect="transaction"`; commits on a clean exit.
+
+        Args:
+            claims: those that may be carried out in it, through `Transaction.message`.
 
         Raises:
             ConfigurationError: this ledger is no SQL database.

@@ -74,8 +74,8 @@ class SqlLedger(Ledger):
     def bury(self, route: Route, deliveries: Sequence[Delivery], failure: Failure) -> None:
         bury(self.database, self._names, route, [(delivery, failure) for delivery in deliveries])
 
-    def transaction(self, owner: Owner) -> AbstractContextManager[Transaction]:
-        return transaction(self.database, owner)
+    def transaction(self, owner: Owner, claims: Sequence[Claim]) -> AbstractContextManager[Transaction]:
+        return transaction(self.database, owner, claims)
 
     def wait(self, timeout: float | None) -> bool:
         return self.database.wait(timeout)
@@ -91,9 +91,9 @@ def _open(database: Database) -> str:
     """Make the tables if they are missing; returns the ledger's id."""
     with database.write() as connection:
         metadata.create_all(connection)
-        found = {row.name: row.value for row in connection.execute(select(meta))}
+        found: dict[str, str] = {row.name: row.value for row in connection.execute(select(meta))}
         if not found:
-            found = {"id": str(uuid4()), "schema": str(SCHEMA_VERSION)}
+            found |= {"id": str(uuid4()), "schema": str(SCHEMA_VERSION)}
             connection.execute(insert(meta), [{"name": name, "value": value} for name, value in found.items()])
     if found.get("schema") != str(SCHEMA_VERSION):
         raise StorageCorrupt(

@@ -58,7 +58,7 @@ class SqlBatches(Batches):
             tag = f"{batch}/{row.ordinal}"
             ended = tallies.sums(connection, [table.c.batch == tag])
         mine = {route: number for route, number in known.items() if (route.queue, route.group) == (row.queue, group)}
-        return [_progress(batch, route, row.count, ended.get((tag, number), {})) for route, number in mine.items()]
+        return [_progress(batch, route, row._mapping["count"], ended.get((tag, number), {})) for route, number in mine.items()]
 
     def find(self, *, dag_id: str, run_id: str, task_id: str | None = None, map_index: int | None = None) -> list[Batch]:
         query = select(batches).where(batches.c.dag_id == dag_id, batches.c.run_id == run_id)
@@ -100,6 +100,6 @@ def _batch(row: Any) -> Batch:
         ordinal=row.ordinal,
         opened_at=row.opened_at,
         closed_at=row.closed_at,
-        count=row.count,
+        count=row._mapping["count"],  # `row.count` is the tuple's own method
         already_done=row.already_done,
     )

@@ -28,7 +28,7 @@ def check_owner(connection: Connection, owner: Owner) -> None:
     Raises:
         ClaimLost: the owner was taken for dead; what it holds isn't its own any more.
     """
-    if connection.exec_driver_sql("SELECT 1 FROM owners WHERE number = ?", (owner.number,)).first() is None:
+    if rows.cursor(connection).execute("SELECT 1 FROM owners WHERE number = ?", (owner.number,)).fetchone() is None:
         raise ClaimLost(f"consumer {owner.name} was taken for dead, as it was silent for over {owner.lease:g} s")
 
 
@@ -118,7 +118,7 @@ class Claims:
             return
         new_batch = message.extensions.get("batchid")
         if is_newer_try(new_batch, old_batch):
-            connection.exec_driver_sql("UPDATE history SET batch = ? WHERE number = ?", (new_batch, number))
+            rows.cursor(connection).execute("UPDATE history SET batch = ? WHERE number = ?", (new_batch, number))
             tallies.move(batch.endings.counts, old_batch, new_batch, (batch.number, CODES[state].value))
         batch.endings.counts[(None, batch.number, "duplicates")] += 1
         batch.answer(Outcome.DUPLICATE, key, message)
@@ -129,7 +129,7 @@ class Claims:
             return
         new_batch = message.extensions.get("batchid")
         if is_newer_try(new_batch, old_batch):
-            connection.exec_driver_sql("UPDATE active SET batch = ? WHERE key = ?", (new_batch, key))
+            rows.cursor(connection).execute("UPDATE active SET batch = ? WHERE key = ?", (new_batch, key))
             if state == DEAD:
                 tallies.move(batch.endings.counts, old_batch, new_batch, (batch.number, "dead"))
         if state == CLAIMED:

@@ -121,6 +121,6 @@ class Endings:
 
     def _write_ended(self, connection: Connection) -> None:
         """History is numbered here, as the writing transaction is alone: one statement for all rows needs the numbers."""
-        last = connection.exec_driver_sql("SELECT max(number) FROM history").scalar() or 0
+        last = rows.cursor(connection).execute("SELECT max(number) FROM history").fetchone()[0] or 0
         rows.run_many(connection, rows.INSERT_HISTORY, [(last + i, *row) for i, row in enumerate(self._ended, 1)])
         rows.run_many(connection, rows.INSERT_DONE, [(row[0], last + i) for i, row in enumerate(self._ended, 1)])

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, func, or_, select
 
 from tickrelay_messaging.ledger.base import History
 from tickrelay_messaging.ledger.keys import key_of
@@ -50,9 +50,8 @@ class SqlHistory(History):
 
     def lives(self, batch: str, *, after: int = 0, limit: int = 100) -> list[Life]:
         self._names.all_routes()
-        own = lambda table: or_(table.c.batch == batch, table.c.batch.startswith(batch + "/", autoescape=True))  # noqa: E731
-        ended = select(history).where(own(history), history.c.number > after).order_by(history.c.number).limit(limit)
-        open_ones = select(active).where(own(active)).order_by(active.c.message_id).limit(limit)
+        ended = select(history).where(_of_batch(history, batch), history.c.number > after).order_by(history.c.number).limit(limit)
+        open_ones = select(active).where(_of_batch(active, batch)).order_by(active.c.message_id).limit(limit)
         with self._database.read() as connection:
             living = connection.execute(open_ones).all() if not after else ()
             return self._lives(connection, living, connection.execute(ended).all())
@@ -125,6 +124,11 @@ class SqlHistory(History):
             batch=row.batch,
             events=tuple(sorted(events, key=lambda event: event.at)),
         )
+
+
+def _of_batch(table: Table, batch: str) -> ColumnElement[bool]:
+    """Rows of every try of a batch, or of the one try named."""
+    return or_(table.c.batch == batch, table.c.batch.startswith(batch + "/", autoescape=True))
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

@@ -12,10 +12,15 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from tickrelay_messaging.ledger.sql.rows import run_many
 from tickrelay_messaging.ledger.sql.tables import TALLIED, tallies
 
 FOLD_OVER = 20_000
 """Rows above which reading would become slow, and folding is worth its transaction."""
+
+_INSERT = (
+    f"INSERT INTO tallies (batch, route, {', '.join(TALLIED)}) VALUES ({','.join('?' * (2 + len(TALLIED)))})"  # noqa: S608
+)
 
 Tally = tuple[str | None, int, str]
 """Batch, route, name of the counter."""
@@ -28,10 +33,8 @@ def add(connection: Connection, counts: Counter[Tally]) -> None:
         if count:
             rows.setdefault((batch, route), {})[name] = count
     if rows:
-        zero = dict.fromkeys(TALLIED, 0)
-        connection.execute(
-            insert(tallies), [{**zero, **names, "batch": batch, "route": route} for (batch, route), names in rows.items()]
-        )
+        entered = [(batch, route, *(names.get(name, 0) for name in TALLIED)) for (batch, route), names in rows.items()]
+        run_many(connection, _INSERT, entered)
 
 
 def move(counts: Counter[Tally], old: str | None, new: str | None, where: tuple[int, str]) -> None:

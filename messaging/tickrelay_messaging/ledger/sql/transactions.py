@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from tickrelay_messaging.errors import ClaimLost
 from tickrelay_messaging.ledger.base import Transaction
 from tickrelay_messaging.ledger.records import Claim, Owner
+from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.database import Database, Topic, Transacting
 from tickrelay_messaging.ledger.sql.endings import Endings
 from tickrelay_messaging.ledger.sql.settling import held_claims, mark_done
@@ -26,9 +27,10 @@ from tickrelay_messaging.ledger.sql.settling import held_claims, mark_done
 class SqlTransaction(Transaction):
     """See `base.Transaction`."""
 
-    def __init__(self, transacting: Transacting, owner: Owner) -> None:
+    def __init__(self, transacting: Transacting, held: dict[bytes, Any]) -> None:
         self._transacting = transacting
-        self._owner = owner
+        self._held = held
+        self._cursor = rows.cursor(transacting.connection)
         self._ended: list[tuple[Claim, Any]] = []
 
     @property
@@ -37,27 +39,26 @@ class SqlTransaction(Transaction):
 
     @contextmanager
     def message(self, claims: Sequence[Claim]) -> Iterator[None]:
-        connection = self.connection
-        held = held_claims(connection, self._owner, claims)
+        held = [(claim, self._held[claim.key]) for claim in claims if claim.key in self._held]
         if len(held) < len(claims):
             raise ClaimLost("another consumer has taken this message over; nothing was done here")
-        connection.exec_driver_sql("SAVEPOINT message")
+        self._cursor.execute("SAVEPOINT message")
         try:
             with self._transacting.guarded():
                 yield
         except BaseException:
             self._undo()
             raise
-        connection.exec_driver_sql("RELEASE message")
-        self._ended += [(claim, held[claim.key]) for claim in claims]
+        self._cursor.execute("RELEASE message")
+        self._ended += held
 
     def abort(self) -> None:
         self._transacting.abort()
 
     def _undo(self) -> None:
         if self._transacting.is_open:
-            self.connection.exec_driver_sql("ROLLBACK TO message")
-            self.connection.exec_driver_sql("RELEASE message")
+            self._cursor.execute("ROLLBACK TO message")
+            self._cursor.execute("RELEASE message")
 
     def mark(self, endings: Endings) -> None:
         """Write the done-marks of every message that came through."""
@@ -66,10 +67,14 @@ class SqlTransaction(Transaction):
 
 
 @contextmanager
-def transaction(database: Database, owner: Owner) -> Iterator[SqlTransaction]:
-    """See `Ledger.transaction`."""
+def transaction(database: Database, owner: Owner, claims: Sequence[Claim]) -> Iterator[SqlTransaction]:
+    """
+    See `Ledger.transaction`.
+
+    The claims are checked once, at the beginning: the database lets nobody else write until the end.
+    """
     with database.transact() as transacting:
-        inside = SqlTransaction(transacting, owner)
+        inside = SqlTransaction(transacting, held_claims(transacting.connection, owner, claims))
         yield inside
         inside.mark(Endings(database.clock(), owner.name))
     database.ring(Topic.OUTCOMES)
