@@ -43,7 +43,7 @@ WORST = (
 )
 
 
-def main() -> None:
+def main(*, short: bool = False) -> None:
     """Print all tables."""
     for title, contest in (("walking with one object", walking), ("a new object for each tick", anew)):
         print(f"\n{title:36} {'ours/s':>9} {'croniter/s':>11} {'cronsim/s':>10}  ours is")

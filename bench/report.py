@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of a benchmark, and how they are printed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console(width=132)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One measured figure.
+
+    Attributes:
+        setting: what it was measured with: durability, batch, effect, worker mode.
+        value: the figure, in `unit`.
+        goal: what the project has promised for it, or "".
+        met: whether the goal was met; None where there is none.
+    """
+
+    what: str
+    setting: str
+    value: float
+    unit: str
+    goal: str = ""
+    met: bool | None = None
+
+
+def show(title: str, rows: Sequence[Row], base: int = 0) -> None:
+    """Print a table; the ratio column compares each row of the base row's unit with it."""
+    table = Table(title=title, title_justify="left", show_edge=False)
+    for name, side in (("what", "left"), ("setting", "left"), ("value", "right"), ("ours is", "right"), ("goal", "left")):
+        table.add_column(name, justify="left" if side == "left" else "right")
+    for number, row in enumerate(rows):
+        table.add_row(row.what, row.setting, f"{_figure(row.value)} {row.unit}", _ratio(rows, base, number), _goal(row))
+    console.print(table)
+    console.print()
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.3g}"  # noqa: PLR2004 - where decimals stop telling anything
+
+
+def _ratio(rows: Sequence[Row], base: int, number: int) -> str:
+    ours, other = rows[base], rows[number]
+    if number == base or other.unit != ours.unit or not other.value:
+        return ""
+    return f"{ours.value / other.value:.2f} x"
+
+
+def _goal(row: Row) -> str:
+    mark = {True: " met", False: " [bold red]MISSED[/]", None: ""}[row.met]
+    return row.goal + mark
+
+
+def machine() -> str:
+    """The machine in one line."""
+    cpu = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    load = f"load {os.getloadavg()[0]:.1f}"
+    return f"{os.cpu_count()} cores ({cpu}), {platform.system()}, {versions}, {load}, fsync {fsync_time() * 1e6:.0f} us"
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def fsync_time() -> float:
+    """Median seconds of one 4 KiB write with fsync, in the folder the benchmarks use."""
+    with scratch() as folder, (folder / "probe").open("wb", buffering=0) as file:
+
+        def once() -> None:
+            file.write(b"x" * 4096)
+            os.fsync(file.fileno())
+
+        return statistics.median(timed(once) for _ in range(50))
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that `work` takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder on the disk that the figures are about."""
+    with tempfile.TemporaryDirectory(prefix="tickrelay-bench-", dir=os.environ.get("TICKRELAY_BENCH_DIR")) as folder:
+        yield Path(folder)
