@@ -2,9 +2,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Carry out messages: claim, work, settle, acknowledge. Needs no Airflow."""
 
-from tickrelay_consumer.consumer import Consumer
-from tickrelay_consumer.handlers import Context, Retry
-from tickrelay_messaging.errors import DeadLetter, RetryLater
-from tickrelay_messaging.message import Message
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tickrelay_consumer.consumer import Consumer
+    from tickrelay_consumer.handlers import Context, Retry
+    from tickrelay_messaging.errors import DeadLetter, RetryLater
+    from tickrelay_messaging.message import Message
 
 __all__ = ["Consumer", "Context", "DeadLetter", "Message", "Retry", "RetryLater"]
+
+_HOMES = {
+    "Consumer": "tickrelay_consumer.consumer",
+    "Context": "tickrelay_consumer.handlers",
+    "DeadLetter": "tickrelay_messaging.errors",
+    "Message": "tickrelay_messaging.message",
+    "Retry": "tickrelay_consumer.handlers",
+    "RetryLater": "tickrelay_messaging.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Imported late (PEP 562): the `tickrelay` command lives in this package, and `tickrelay --help` must not cost
+    # the engine, SQLAlchemy and pydantic.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

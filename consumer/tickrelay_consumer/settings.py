@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
 """
-What a consumer and the `tickrelay` command are told from outside: `TICKRELAY_*` variables, or arguments in their place.
+What a consumer and the `tickrelay` command are told: `TICKRELAY_*` variables, or arguments instead.
 
 A URL may carry a password, so none is ever part of a `repr` or of an error here.
 """
@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from tickrelay_messaging.errors import ConfigurationError
 
 PREFIX = "TICKRELAY_"

@@ -3,8 +3,8 @@
 """
 The `tickrelay` command.
 
-Its sub-commands are found in the entry-point group `tickrelay.commands`, so that any distribution can add some; only the
-one that runs is imported, and a broken one harms no other.
+Its sub-commands are found in the entry-point group `tickrelay.commands`, so that any distribution can add
+some; only the one that runs is imported, and a broken one harms no other.
 
 Exit codes: 0 done, 1 the service or the message, 2 the call or its configuration, 130 Ctrl-C.
 """
@@ -108,7 +108,7 @@ def _explain(error: Exception) -> int:
 
 
 def _explain_usage(error: Any) -> int:
-    # Help was printed already where a group was called without a command; typer's class for that isn't public.
+    # A group called without a command has printed its help already; typer's class for that isn't public.
     if type(error).__name__ != "NoArgsIsHelpError":
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "tickrelay"

@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""What `tickrelay doctor` looks at. A check never raises and never writes: no queue is declared, no message published."""
+"""
+What `tickrelay doctor` looks at.
+
+A check never raises and never writes: no queue is declared, no message published.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from tickrelay_consumer.commands import _console as console
+from tickrelay_consumer.commands._options import open_broker, open_ledger, sqlite_file
+from tickrelay_consumer.commands._plugins import discover
+from tickrelay_consumer.settings import Settings
 from tickrelay_messaging.brokers import redact
 from tickrelay_messaging.brokers.base import Broker, GroupStats
 from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 from tickrelay_messaging.ledger.base import Ledger
 from tickrelay_messaging.ledger.records import RouteStats
-
-from tickrelay_consumer.commands import _console as console
-from tickrelay_consumer.commands._options import open_broker, open_ledger, sqlite_file
-from tickrelay_consumer.commands._plugins import discover
-from tickrelay_consumer.settings import Settings
 
 _SPACE_WARN = 1 << 30
 _SPACE_FAIL = 64 << 20
@@ -88,7 +91,7 @@ def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
         )
 
 
-# --- the machine -------------------------------------------------------------------------------------------------
+# --- the machine --------------------------------------------------------------------------------------------
 
 
 def _python() -> Check:
@@ -158,7 +161,7 @@ def _space(name: str, path: Path) -> Check:
     return Check(f"{name} disk", Status.OK, finding)
 
 
-# --- the broker --------------------------------------------------------------------------------------------------
+# --- the broker ---------------------------------------------------------------------------------------------
 
 
 def _broker(settings: Settings, groups: list[GroupStats]) -> Iterator[Check]:
@@ -170,7 +173,9 @@ def _broker(settings: Settings, groups: list[GroupStats]) -> Iterator[Check]:
         groups.extend(found)
         queues = len({stats.queue for stats in found})
         yield Check(
-            "broker", Status.OK, f"{redact(settings.broker)} answers in {took:.0f} ms, {queues} queues"
+            "broker",
+            Status.OK,
+            f"{redact(settings.broker)} answers in {took:.0f} ms, {console.many(queues, 'queue')}",
         )
         yield from _durability(broker)
     yield from _unconsumed(found)
@@ -195,12 +200,12 @@ def _unconsumed(groups: list[GroupStats]) -> Iterator[Check]:
             yield Check(
                 f"queue {stats.queue}",
                 Status.WARN,
-                f"{stats.ready:,} messages are ready{oldest}, and group {stats.group} has no consumer",
+                f"{console.many(stats.ready, 'message')} ready{oldest}, and group {stats.group} has no consumer",
                 f"start one: tickrelay consume TARGET --group {stats.group}",
             )
 
 
-# --- the ledger --------------------------------------------------------------------------------------------------
+# --- the ledger ---------------------------------------------------------------------------------------------
 
 
 def _ledger(settings: Settings, groups: list[GroupStats]) -> Iterator[Check]:
@@ -255,6 +260,6 @@ def _overdue(stats: list[RouteStats]) -> Iterator[Check]:
             yield Check(
                 f"handler {one.route.handler}",
                 Status.WARN,
-                f"waiting work is overdue by {console.age(late)} ({one.waiting:,} messages wait)",
+                f"waiting work is overdue by {console.age(late)} ({console.many(one.waiting, 'message')} waiting)",
                 f"start a consumer of queue {one.route.queue}, group {one.route.group}",
             )

@@ -3,8 +3,8 @@
 """
 How commands speak: data on standard output, words about it on standard error.
 
-Nothing that came from a message reaches the terminal as it is: a payload could move the cursor, retitle the window or
-fake an answer, so whatever isn't printable is shown as an escape, and JSON is written in ASCII.
+Nothing that came from a message reaches the terminal as it is: a payload could move the cursor, retitle the
+window or fake an answer, so whatever isn't printable is shown as an escape, and JSON is written in ASCII.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
 from tickrelay_messaging.errors import ConfigurationError
 
 _PIPE_WIDTH = 400
@@ -87,11 +88,11 @@ def cell(value: object, style: str = "") -> Text:
 
 def state(name: str) -> Text:
     """A state in its colour."""
-    return Text(safe(name), style=STYLES.get(name.split()[0] if name else "", ""))
+    return Text(safe(name), style=STYLES.get(name, ""))
 
 
 def table(columns: Sequence[str], title: str | None = None) -> Table:
-    """A table without lines; a column whose name begins with `#` holds numbers, with `!` what must not be cut."""
+    """A table without lines; a column named `#...` holds numbers, one named `!...` stays in one line."""
     made = Table(
         box=box.SIMPLE_HEAD,
         title=title,
@@ -113,6 +114,11 @@ def rows(made: Table, found: Iterable[Sequence[object]]) -> Table:
     for row in found:
         made.add_row(*(one if isinstance(one, Text) else cell(one) for one in row))
     return made
+
+
+def many(count: int, noun: str) -> str:
+    """`1 message`, `2,000 messages`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def age(seconds: float | None) -> str | None:

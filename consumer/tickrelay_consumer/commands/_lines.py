@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""From what a person typed or piped to checked messages: JSON lines read in batches, errors naming their line."""
+"""From what a person typed or piped to checked messages: JSON lines in batches, errors naming lines."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ class Template:
 
 def batches(lines: BinaryIO, template: Template, size: int) -> Iterator[tuple[int, list[Message]]]:
     """
-    Messages of up to `size` lines, bounded in bytes too, with the number of the last line; empty lines are passed over.
+    Messages of up to `size` lines, bounded in bytes too, with the number of the last line.
+
+    Empty lines are passed over.
 
     Raises:
         InvalidMessage: names the line.

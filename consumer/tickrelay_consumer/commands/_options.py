@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote
 
 import typer
-from tickrelay_messaging.brokers.base import Broker
-from tickrelay_messaging.errors import ConfigurationError, TickrelayError
-from tickrelay_messaging.ledger.base import Ledger
 
 from tickrelay_consumer.commands import _console
 from tickrelay_consumer.settings import Settings
+from tickrelay_messaging.brokers.base import Broker
+from tickrelay_messaging.errors import ConfigurationError, TickrelayError
+from tickrelay_messaging.ledger.base import Ledger
 
 
 def new_app(help_text: str | None = None) -> typer.Typer:
@@ -53,7 +52,7 @@ def open_broker(url: str | None, *, create: bool = False) -> Broker:
     The broker meant, with `create` also one whose SQLite file isn't there yet.
 
     Raises:
-        ConfigurationError: bad settings, or no such file: looking must not leave a new file in the wrong directory.
+        ConfigurationError: bad settings, or no such file: looking must not leave a file behind.
     """
     chosen = Settings.load(broker=url).broker
     if not create:
@@ -95,25 +94,16 @@ def _refuse_missing(url: str, what: str, made_by: str) -> None:
 
 def _connect_broker(url: str) -> Broker:
     # Imported late: a driver is loaded only once a command needs it.
+    from tickrelay_consumer.commands._logs import quiet_logs
     from tickrelay_messaging.brokers import open_broker as connect
 
-    _logs_to_stderr()
+    quiet_logs()
     return connect(url)
 
 
 def _connect_ledger(url: str) -> Ledger:
+    from tickrelay_consumer.commands._logs import quiet_logs
     from tickrelay_messaging.ledger import open_ledger as connect
 
-    _logs_to_stderr()
+    quiet_logs()
     return connect(url)
-
-
-def _logs_to_stderr() -> None:
-    """structlog prints to standard output unless told otherwise, which belongs to the command's answer."""
-    import structlog
-
-    if not structlog.is_configured():
-        structlog.configure(
-            wrapper_class=structlog.make_filtering_bound_logger("warning"),
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        )

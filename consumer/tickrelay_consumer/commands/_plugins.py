@@ -3,7 +3,7 @@
 """
 Sub-commands from entry points, imported only when they run.
 
-`tickrelay --help` names them all; the line beside each is the first of its module's docstring, read from the file.
+`tickrelay --help` names them all; beside each stands the first line of its module's docstring.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from tickrelay_messaging.errors import ServiceError
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from tickrelay_messaging.errors import ServiceError
+
 GROUP = "tickrelay.commands"
+_ONLY_ON_TOP = ("install_completion", "show_completion")
 _OWN = "tickrelay_consumer."
 _OWN_NAME = re.compile(r"^`+tickrelay [^`]*`+:\s*")
 """A docstring may begin with its command's name, which stands beside it in the help already."""
@@ -54,8 +56,10 @@ class Plugin:
             raise ServiceError(self._unavailable(f"{type(error).__name__}: {error}")) from error
         if not isinstance(loaded, typer.Typer):
             raise ServiceError(self._unavailable(f"{self.entry.value} is no typer app"))
+        loaded.rich_markup_mode = None  # one look for all, and a quick one
         command = get_command(loaded)
         command.name = self.entry.name
+        command.params = [option for option in command.params if option.name not in _ONLY_ON_TOP]
         return command
 
     def _unavailable(self, reason: str) -> str:

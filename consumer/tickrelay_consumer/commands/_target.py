@@ -12,9 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tickrelay_messaging.errors import ConfigurationError, TickrelayError
-
 from tickrelay_consumer.consumer import Consumer
+from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 
 DEFAULT_ATTRIBUTE = "consumer"
 
@@ -34,6 +33,10 @@ def load_consumer(target: str) -> Consumer:
 
 
 def _from_name(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(
+            f"no module {name}: that is no module's name; write package.module:attribute"
+        )
     # As with `python -m`: the working directory counts, which a console script leaves out.
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

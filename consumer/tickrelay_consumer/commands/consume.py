@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
@@ -20,7 +21,7 @@ def consume(
         str,
         typer.Argument(
             metavar="TARGET",
-            help="The consumer: package.module:attribute or path/file.py:attribute ('consumer' if no attribute is given).",
+            help="package.module:attribute or path/file.py:attribute; 'consumer' if no attribute is given.",
             show_default=False,
         ),
     ],
@@ -38,22 +39,22 @@ def consume(
     ] = None,
     broker: BrokerUrl = None,
     ledger: LedgerUrl = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Logs as JSON lines.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The log as JSON lines on standard output.")
+    ] = False,
 ) -> int:
     """Run a consumer. Ctrl-C or SIGTERM stops it gracefully: what is in hand is finished or released."""
     settings = Settings.load(
         broker=broker, ledger=ledger, group=group, http=http, log_format="json" if as_json else None
     )
     # The engine is only imported by who runs it.
+    from tickrelay_consumer.commands._logs import configure_logs
     from tickrelay_consumer.commands._target import load_consumer
 
+    configure_logs(settings.log_level, settings.log_format, to_stdout=as_json)
     consumer = load_consumer(target)
-    overrides: dict[str, Any] = {
-        "broker": broker,
-        "ledger": ledger,
-        "group": group,
-        "http": settings.http,
-        "workers": workers,
-    }
-    consumer.configure(**{name: value for name, value in overrides.items() if value is not None})
+    consumer.configure(broker=broker, ledger=ledger, group=group, http=http)
+    if workers is not None:
+        # Only the one limit: the others are the consumer's own business.
+        consumer.configure(limits=replace(consumer._limits, workers=workers))  # noqa: SLF001
     return consumer.run()

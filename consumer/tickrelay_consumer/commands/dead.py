@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.text import Text
-from tickrelay_messaging.errors import ConfigurationError, TickrelayError
-from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import DeadFilter, DeadLetter
 
 from tickrelay_consumer.commands import _console as console
 from tickrelay_consumer.commands._options import AsJson, DryRun, LedgerUrl, Limit, Yes, new_app, open_ledger
+from tickrelay_messaging.errors import ConfigurationError, TickrelayError
+from tickrelay_messaging.ledger.base import Ledger
+from tickrelay_messaging.ledger.records import DeadFilter, DeadLetter
 
 app = new_app("Dead letters: messages nobody will try again by itself. List, show, replay, discard.")
 
@@ -25,7 +25,7 @@ _BODY_SHOWN = 20_000
 
 Numbers = Annotated[
     list[int] | None,
-    typer.Argument(metavar="NUMBER...", help="Dead letters by number.", show_default=False),
+    typer.Argument(metavar="NUMBER", help="Dead letters by number.", show_default=False),
 ]
 Queue = Annotated[str | None, typer.Option("--queue", metavar="QUEUE", help="Only of this queue.")]
 Group = Annotated[str | None, typer.Option("--group", metavar="GROUP", help="Only of this group.")]
@@ -167,7 +167,7 @@ def _selection(
 
 
 def _matching(ledger: Ledger, where: DeadFilter) -> int:
-    """How many match. A number that a person typed and that isn't there is an error, an empty condition isn't."""
+    """How many match. A number typed that isn't there is an error, a condition nothing meets isn't."""
     missing = [number for number in where.numbers if ledger.dead_letters.show(number) is None]
     if missing:
         raise TickrelayError(f"no dead letter {', '.join(map(str, missing))}; nothing was changed")
@@ -181,7 +181,7 @@ def _report(done: str, count: int, *, dry_run: bool, as_json: bool) -> None:
 
 
 def _letters(count: int) -> str:
-    return "1 dead letter" if count == 1 else f"{count:,} dead letters"
+    return console.many(count, "dead letter")
 
 
 def _user() -> str:
@@ -196,7 +196,7 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
     plain = asdict(letter)
     for name in ("stack", "headers", "body"):
         del plain[name]
-    return plain.pop("route") | plain | {"died_at": console.instant(letter.died_at)}
+    return {**plain.pop("route"), **plain, "died_at": console.instant(letter.died_at)}
 
 
 def _payload_as_json(letter: DeadLetter) -> dict[str, Any]:

@@ -21,7 +21,10 @@ _MARKS = {Status.OK: "ok", Status.WARN: "warn", Status.FAIL: "fail", Status.INFO
 
 @app.command()
 def doctor(broker: BrokerUrl = None, ledger: LedgerUrl = None, as_json: AsJson = False) -> None:
-    """Look at Python, broker, ledger, disk, clock, consumers and queues. Changes nothing. Exit 1 if a check fails."""
+    """Look at Python, clock, disk, broker, ledger, consumers and queues.
+
+    Changes nothing. Each finding says what to do about it; exit code 1 if a check fails.
+    """
     checks = list(examine(broker, ledger))
     if as_json:
         console.emit({"healthy": not _failed(checks), "checks": [asdict(check) for check in checks]})

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from tickrelay_messaging.brokers.base import Broker, QueueSpec
-from tickrelay_messaging.errors import ConfigurationError, PublishUnconfirmed, TickrelayError
-from tickrelay_messaging.message import DEFAULT_TYPE, MAX_BODY, Message
 
 from tickrelay_consumer.commands import _console as console
 from tickrelay_consumer.commands._lines import Template, batches
 from tickrelay_consumer.commands._options import AsJson, BrokerUrl, QueueName, new_app, open_broker
 from tickrelay_consumer.settings import Settings
+from tickrelay_messaging.brokers.base import Broker, QueueSpec
+from tickrelay_messaging.errors import ConfigurationError, PublishUnconfirmed, TickrelayError
+from tickrelay_messaging.message import DEFAULT_TYPE, MAX_BODY, Message
 
 app = new_app()
 
@@ -69,10 +69,10 @@ def publish(
     broker: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put one message on a queue, or one a line of standard input; returns once the broker has confirmed them.
+    """Put one message on a queue, or one a line of standard input.
 
-    Prints the ids. A bad line stops at once, and nothing of its batch is published: an input of one batch is published
-    whole or not at all.
+    Returns once the broker has confirmed them, and prints their ids. A bad line stops at once, and nothing of
+    its batch is published: an input of one batch is published whole or not at all.
     """
     template = Template(
         source=f"/tickrelay/{Settings.load().deployment}/cli",
@@ -109,13 +109,13 @@ def _publish_lines(broker: Broker, queue: str, template: Template, size: int, *,
             _print_ids(queue, messages, as_json=as_json)
     except TickrelayError as error:
         raise _with_progress(error, published, lines) from error
-    console.note(f"published {published:,} message{'' if published == 1 else 's'} to queue {queue}")
+    console.note(f"published {console.many(published, 'message')} to queue {queue}")
 
 
 def _with_progress(error: TickrelayError, published: int, lines: int) -> TickrelayError:
     """The same error, saying also what was published before it and where to go on."""
     done = (
-        f"lines 1-{lines} ({published:,} messages) are published, go on behind them"
+        f"lines 1-{lines} ({console.many(published, 'message')}) are published, go on behind them"
         if published
         else "nothing was published"
     )

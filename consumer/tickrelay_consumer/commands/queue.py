@@ -10,11 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.text import Text
-from tickrelay_messaging import envelope
-from tickrelay_messaging.brokers.base import DEFAULT_GROUP, Broker, GroupStats, Peeked, QueueSpec
-from tickrelay_messaging.errors import ConfigurationError, UndecodableMessage
-from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import RouteStats
 
 from tickrelay_consumer.commands import _console as console
 from tickrelay_consumer.commands._options import (
@@ -28,6 +23,11 @@ from tickrelay_consumer.commands._options import (
     open_broker,
     open_ledger_if_there,
 )
+from tickrelay_messaging import envelope
+from tickrelay_messaging.brokers.base import DEFAULT_GROUP, Broker, GroupStats, Peeked, QueueSpec
+from tickrelay_messaging.errors import ConfigurationError, UndecodableMessage
+from tickrelay_messaging.ledger.base import Ledger
+from tickrelay_messaging.ledger.records import RouteStats
 
 app = new_app("Queues: list, show, look inside, declare, purge.")
 
@@ -138,17 +138,19 @@ def purge_queue(
 ) -> None:
     """Drop what is ready in a group.
 
-    What is in flight, waiting in the ledger or dead stays. A dropped message is never settled: a sensor that waits for its batch waits until its timeout.
+    What is in flight, waiting in the ledger or dead stays. A dropped message is never settled: a sensor that
+    waits for its batch waits until its timeout.
     """
     with open_broker(broker) as opened:
         chosen = _one_group(opened, queue, group)
         console.confirm(
-            f"Drop {chosen.ready:,} messages of queue {queue}, group {chosen.group}, for good?", yes=yes
+            f"Drop {console.many(chosen.ready, 'message')} of queue {queue}, group {chosen.group}, for good?",
+            yes=yes,
         )
         dropped = opened.purge(queue, chosen.group)
     if as_json:
         return console.emit({"queue": queue, "group": chosen.group, "purged": dropped})
-    console.note(f"dropped {dropped:,} messages of queue {queue}, group {chosen.group}")
+    console.note(f"dropped {console.many(dropped, 'message')} of queue {queue}, group {chosen.group}")
 
 
 def _one_group(broker: Broker, queue: str, group: str | None) -> GroupStats:
@@ -207,7 +209,7 @@ def _queue_as_json(queue: str, groups: list[GroupStats], handlers: list[RouteSta
 
 def _handler_as_json(stats: RouteStats) -> dict[str, Any]:
     numbers = asdict(stats)
-    return numbers.pop("route") | numbers
+    return {**numbers.pop("route"), **numbers}
 
 
 def _peeked_as_json(one: Peeked, cut: int | None) -> dict[str, Any]:

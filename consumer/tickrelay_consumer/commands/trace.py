@@ -9,11 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.text import Text
-from tickrelay_messaging import envelope
-from tickrelay_messaging.brokers.base import Broker, Peeked
-from tickrelay_messaging.errors import TickrelayError, UndecodableMessage
-from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import Batch, BatchProgress, Life
 
 from tickrelay_consumer.commands import _console as console
 from tickrelay_consumer.commands._options import (
@@ -25,6 +20,11 @@ from tickrelay_consumer.commands._options import (
     open_broker,
     open_ledger_if_there,
 )
+from tickrelay_messaging import envelope
+from tickrelay_messaging.brokers.base import Broker, Peeked
+from tickrelay_messaging.errors import TickrelayError, UndecodableMessage
+from tickrelay_messaging.ledger.base import Ledger
+from tickrelay_messaging.ledger.records import Batch, BatchProgress, Life
 
 app = new_app()
 
@@ -79,7 +79,7 @@ def _unknown(what: str, dag: str | None, *, ledger_asked: bool) -> str:
     return f"{what}: neither the ledger nor the first {_DEPTH:,} messages of any queue know it{hint}"
 
 
-# --- a message ---------------------------------------------------------------------------------------------------
+# --- a message ----------------------------------------------------------------------------------------------
 
 
 def _show_lives(what: str, lives: list[Life], *, as_json: bool) -> None:
@@ -97,7 +97,7 @@ def _show_lives(what: str, lives: list[Life], *, as_json: bool) -> None:
 
 def _where(life: Life) -> Text:
     route = life.route
-    tries = "1 attempt" if life.attempts == 1 else f"{life.attempts} attempts"
+    tries = console.many(life.attempts, "attempt")
     return Text.assemble(
         console.safe(f"queue {route.queue}, group {route.group}, handler {route.handler}: "),
         console.state(str(life.state)),
@@ -122,17 +122,20 @@ def _timeline(life: Life) -> Any:
 def _life_as_json(life: Life) -> dict[str, Any]:
     plain = asdict(life)
     plain["events"] = [{**event, "at": console.instant(event["at"])} for event in plain["events"]]
-    return plain.pop("route") | plain
+    return {**plain.pop("route"), **plain}
 
 
-# --- a run -------------------------------------------------------------------------------------------------------
+# --- a run --------------------------------------------------------------------------------------------------
 
 
 def _show_run(
     ledger: Ledger, dag_id: str, run_id: str, found: list[Batch], limit: int, *, as_json: bool
 ) -> None:
+    found = list(
+        {batch.info.id: batch for batch in sorted(found, key=lambda one: one.ordinal)}.values()
+    )  # newest tries
     progress = {batch.info.id: _progress(ledger, batch) for batch in found}
-    lives = {batch.info.id: ledger.history.lives(batch.info.id, limit=limit) for batch in found}
+    lives = {batch.info.id: ledger.history.lives(batch.info.id, limit=limit)[:limit] for batch in found}
     if as_json:
         batches = [_batch_as_json(batch, progress[batch.info.id], lives[batch.info.id]) for batch in found]
         return console.emit({"dag_id": dag_id, "run_id": run_id, "batches": batches})
@@ -158,11 +161,13 @@ def _progress(ledger: Ledger, batch: Batch) -> list[BatchProgress]:
 def _batch_line(batch: Batch) -> Text:
     info = batch.info
     task = info.task_id if info.map_index < 0 else f"{info.task_id}[{info.map_index}]"
-    count = "still publishing" if batch.count is None else f"{batch.count:,} messages"
+    count = "still publishing" if batch.count is None else console.many(batch.count, "message")
     again = f", {batch.already_done:,} of them already done" if batch.already_done else ""
     tries = f", try {batch.ordinal}" if batch.ordinal > 1 else ""
     return Text.assemble(
-        ("\ntask ", "dim"), (console.safe(task), "bold"), console.safe(f" -> queue {info.queue}: {count}{again}{tries}"),
+        ("\ntask ", "dim"),
+        (console.safe(task), "bold"),
+        console.safe(f" -> queue {info.queue}: {count}{again}{tries}"),
         (f"  {console.instant(batch.opened_at)}", "dim"),
     )  # fmt: skip
 
@@ -198,19 +203,20 @@ def _batch_as_json(batch: Batch, progress: list[BatchProgress], lives: list[Life
     plain = asdict(batch)
     info = plain.pop("info")
     instants = {name: console.instant(plain[name]) for name in ("opened_at", "closed_at")}
-    return info | plain | instants | {
+    found = {
         "handlers": [_progress_as_json(one) for one in progress],
         "messages": [_life_as_json(life) for life in lives],
-    }  # fmt: skip
+    }
+    return {**info, **plain, **instants, **found}
 
 
 def _progress_as_json(one: BatchProgress) -> dict[str, Any]:
     plain = asdict(one)
     del plain["batch"]
-    return plain.pop("route") | plain | {"settled": one.settled}
+    return {**plain.pop("route"), **plain, "settled": one.settled}
 
 
-# --- a message that no consumer has received yet -----------------------------------------------------------------
+# --- a message that no consumer has received yet ------------------------------------------------------------
 
 
 def _trace_on_broker(url: str | None, what: str, *, as_json: bool) -> bool:

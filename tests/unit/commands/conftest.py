@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from tickrelay_consumer.commands import run
 from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
 from tickrelay_messaging.ledger import Ledger, open_ledger
 from tickrelay_messaging.ledger.records import Failure, Route, Settlement, Verdict
 from tickrelay_messaging.message import Message
-from typer.testing import CliRunner
-
-from tickrelay_consumer.commands import run
 
 ORDERS = Route("orders", "default", "sync_order")
 
@@ -86,7 +86,9 @@ def kill(ledger: Ledger) -> Callable[[Message], None]:
     """Makes a message a dead letter of `ORDERS`, as a handler that raises would."""
     owner = ledger.enroll("worker-1", [ORDERS])
 
-    def fail(message: Message, failure: Failure = Failure("ValueError", "no such order", "Traceback: line 7")) -> None:
+    def fail(
+        message: Message, failure: Failure = Failure("ValueError", "no such order", "Traceback: line 7")
+    ) -> None:
         (claim,) = ledger.claim(owner, ORDERS, [message])
         ledger.settle(owner, [Settlement(claim, Verdict.DEAD, failure=failure)])
 

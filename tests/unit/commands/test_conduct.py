@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tickrelay_messaging.errors import ConfigurationError, LedgerUnavailable
 
 from tickrelay_consumer.commands import _console, _plugins
+from tickrelay_messaging.errors import ConfigurationError, LedgerUnavailable
 
 OURS = {"consume", "dead", "doctor", "publish", "queue", "trace"}
 
 
 def _also(monkeypatch: pytest.MonkeyPatch, *extra: EntryPoint) -> None:
     real = list(_plugins.entry_points(group=_plugins.GROUP))
-    monkeypatch.setattr(_plugins, "entry_points", lambda group: [*extra, *real])
+    monkeypatch.setattr(_plugins, "entry_points", lambda **_: [*extra, *real])
 
 
 def test_help_names_every_command(tick: Any) -> None:
@@ -39,9 +39,10 @@ def test_help_imports_no_command() -> None:
     """Listing the commands imports none of them, no driver, no pydantic: that is what keeps it quick."""
     code = (
         "import sys; from tickrelay_consumer.commands import run; run(['--help']);"
-        "print([m for m in sys.modules if m.startswith(('tickrelay_consumer.commands.queue', 'sqlalchemy', 'pydantic'))])"
+        "heavy = ('tickrelay_consumer.commands.queue', 'sqlalchemy', 'pydantic');"
+        "print([name for name in sys.modules if name.startswith(heavy)])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.splitlines()[-1]
 
@@ -136,7 +137,7 @@ def test_looking_makes_no_file(tick: Any, place: Path) -> None:
 def test_reader_that_leaves_is_no_error(place: Path) -> None:
     """`tickrelay ... | head` ends quietly."""
     script = f"{sys.executable} -c 'from tickrelay_consumer.commands import main; main()' --help | true"
-    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)
 
     assert "" == done.stderr
 
@@ -190,6 +191,6 @@ def test_confirm_needs_somebody_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal(""))
     with pytest.raises(ConfigurationError, match="not confirmed"):
         _console.confirm("sure?", yes=False)
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     with pytest.raises(ConfigurationError, match="--yes"):
         _console.confirm("sure?", yes=False)

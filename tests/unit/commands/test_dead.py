@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tickrelay_messaging.ledger import Ledger
 from tickrelay_messaging.ledger.records import DeadFilter, Failure
 from tickrelay_messaging.message import Message
@@ -25,7 +26,9 @@ def test_list_filters_and_pages(tick: Any, numbers: list[int]) -> None:
     """Conditions narrow the list; --after continues behind a number."""
     assert ["m3"] == [row["message_id"] for row in tick("dead", "list", "--error", "KeyError", "--json").json]
     assert ["m2"] == [row["message_id"] for row in tick("dead", "list", "--id", "m2", "--json").json]
-    assert numbers[1:] == [row["number"] for row in tick("dead", "list", "--after", str(numbers[0]), "--json").json]
+    assert numbers[1:] == [
+        row["number"] for row in tick("dead", "list", "--after", str(numbers[0]), "--json").json
+    ]
     assert [] == tick("dead", "list", "--queue", "other", "--json").json
     assert "1 of 3 dead letters; continue with" in tick("dead", "list", "--limit", "1").err
 
@@ -59,7 +62,11 @@ def test_unknown_number_is_an_error(tick: Any, numbers: list[int]) -> None:
 @pytest.mark.parametrize("verb", ["replay", "discard"])
 def test_everything_must_be_meant(tick: Any, numbers: list[int], verb: str) -> None:
     """No selection is refused; --all beside a selection is refused too."""
-    assert 2 == tick("dead", verb, "--reason", "x", "--yes").code if verb == "discard" else tick("dead", verb).code
+    assert (
+        2 == tick("dead", verb, "--reason", "x", "--yes").code
+        if verb == "discard"
+        else tick("dead", verb).code
+    )
     assert 2 == tick("dead", verb, "--all", "--queue", "orders").code
     assert 3 == len(tick("dead", "list", "--json").json)
 

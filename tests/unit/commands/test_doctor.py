@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tickrelay_consumer.commands import _checks
 from tickrelay_messaging.brokers import Broker
 from tickrelay_messaging.ledger import Ledger
 from tickrelay_messaging.message import Message
-
-from tickrelay_consumer.commands import _checks
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,9 @@ def test_healthy(tick: Any, broker: Broker, ledger: Ledger) -> None:
     answer = tick("doctor", "--json")
 
     assert (0, True) == (answer.code, answer.json["healthy"])
-    assert {"ok"} == {_by_name(answer)[name][0] for name in ("python", "clock", "broker", "ledger", "dead letters")}
+    assert {"ok"} == {
+        _by_name(answer)[name][0] for name in ("python", "clock", "broker", "ledger", "dead letters")
+    }
     assert ledger.id in answer.out
     assert 0 == tick("doctor").code
 

@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import Any
 
 import pytest
+
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers import Broker
 from tickrelay_messaging.errors import BrokerUnavailable, PublishUnconfirmed
@@ -28,7 +29,12 @@ def test_one_message_with_everything(tick: Any, broker: Broker) -> None:
 
     (message,) = _queued(broker)
     assert (0, "m1\n") == (answer.code, answer.out)
-    assert ("m1", b'{"price": 1.10}', "k", "order.new") == (message.id, message.body, message.key, message.type)
+    assert ("m1", b'{"price": 1.10}', "k", "order.new") == (
+        message.id,
+        message.body,
+        message.key,
+        message.type,
+    )
     assert {"a": "b=c"} == message.headers
     assert message.deliver_at is not None
     assert "2030-01-31T06:00:00+00:00" == message.deliver_at.astimezone(UTC).isoformat()
@@ -101,7 +107,7 @@ def test_line_over_the_limit_is_not_read_whole(tick: Any, broker: Broker) -> Non
 
 
 def test_ids_from_a_field(tick: Any, broker: Broker) -> None:
-    """--id-field takes each id from the data, so that publishing again is recognised; a line without it is refused."""
+    """--id-field takes each id from the data, so that doing it again is recognised."""
     assert "7\nb\n" == tick("publish", "orders", "-", "--id-field", "n", stdin='{"n":7}\n{"n":"b"}\n').out
     assert "line 1: field 'n'" in tick("publish", "orders", "-", "--id-field", "n", stdin='{"m":7}\n').err
 
@@ -111,12 +117,17 @@ def test_raw_bytes_stay_as_they_are(tick: Any, broker: Broker) -> None:
     tick("publish", "orders", "-", "--raw", stdin=b"\x00\xff\nline")
     tick("publish", "orders", "plain text", "--raw")
 
-    assert [(b"\x00\xff\nline", None), (b"plain text", None)] == [(one.body, one.content_type) for one in _queued(broker)]
+    assert [(b"\x00\xff\nline", None), (b"plain text", None)] == [
+        (one.body, one.content_type) for one in _queued(broker)
+    ]
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(BrokerUnavailable("broker is gone"), "nothing was published"), (PublishUnconfirmed("late", ["x"]), "may or may not be")],
+    [
+        (BrokerUnavailable("broker is gone"), "nothing was published"),
+        (PublishUnconfirmed("late", ["x"]), "may or may not be"),
+    ],
 )
 def test_broker_that_fails_is_exit_one(
     tick: Any, broker: Broker, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str

@@ -18,7 +18,9 @@ def test_list_shows_every_group(tick: Any, broker: Broker, kill: Any) -> None:
 
     found = tick("queue", "list", "--json").json
 
-    assert [("mail", "a"), ("mail", "b"), ("orders", "default")] == sorted((row["queue"], row["group"]) for row in found)
+    assert [("mail", "a"), ("mail", "b"), ("orders", "default")] == sorted(
+        (row["queue"], row["group"]) for row in found
+    )
     (orders,) = [row for row in found if row["queue"] == "orders"]
     assert (2, 0, 1, 0) == (orders["ready"], orders["in_flight"], orders["dead"], orders["waiting"])
     assert "orders" in tick("queue", "list").out
@@ -91,7 +93,9 @@ def test_peek_shows_bytes_as_hex_and_cuts_long_bodies(tick: Any, broker: Broker)
 def test_declare_makes_a_queue_and_adds_groups(tick: Any) -> None:
     """Declaring makes the file, the queue and its groups; again it only adds."""
     assert ["default"] == tick("queue", "declare", "jobs", "--json").json["groups"]
-    assert ["billing", "default"] == tick("queue", "declare", "jobs", "--group", "billing", "--json").json["groups"]
+    assert ["billing", "default"] == tick("queue", "declare", "jobs", "--group", "billing", "--json").json[
+        "groups"
+    ]
     assert 2 == tick("queue", "declare", "a b").code
 
 

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import pytest
-from tickrelay_messaging.errors import ConfigurationError
 
 from tickrelay_consumer.settings import Settings
+from tickrelay_messaging.errors import ConfigurationError
 
 SECRET_URL = "amqp://user:hunter2@mq.example/"  # noqa: S105
 
@@ -16,7 +16,10 @@ def test_defaults_need_no_server() -> None:
     """Without any variable, queue and ledger are SQLite files side by side below the working directory."""
     settings = Settings.load()
 
-    assert ("sqlite:///.tickrelay/queue.db", "sqlite:///.tickrelay/ledger.db") == (settings.broker, settings.ledger)
+    assert ("sqlite:///.tickrelay/queue.db", "sqlite:///.tickrelay/ledger.db") == (
+        settings.broker,
+        settings.ledger,
+    )
     assert ("local", "default", None) == (settings.deployment, settings.group, settings.http)
 
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+
 from tickrelay_messaging.brokers import Broker
 from tickrelay_messaging.ledger import Ledger
 from tickrelay_messaging.ledger.records import BatchInfo, Failure, Route, Settlement, Verdict
@@ -23,7 +24,7 @@ def lived(ledger: Ledger) -> str:
     info = BatchInfo(id="batch-1", queue="orders", dag_id="order_sync", run_id=RUN, task_id="publish")
     ordinal = ledger.batches.open(info)
     ledger.batches.close("batch-1", ordinal, count=1)
-    message = Message.of({"n": 1}, id="m1", extensions={"batchid": "batch-1"})
+    message = Message.of({"n": 1}, id="m1", extensions={"batchid": f"batch-1/{ordinal}"})
     owner = ledger.enroll("worker-1", [ORDERS])
     (claim,) = ledger.claim(owner, ORDERS, [message])
     failure = Failure("ValueError", "no \x1b[31mstock")
@@ -37,7 +38,12 @@ def test_life_of_a_message(tick: Any, lived: str) -> None:
     """The whole life by id: state, attempts and every event with its instant, oldest first."""
     (life,) = tick("trace", lived, "--json").json["lives"]
 
-    assert ("m1", "done", "sync_order", "batch-1") == (life["message_id"], life["state"], life["handler"], life["batch"])
+    assert ("m1", "done", "sync_order", "batch-1/1") == (
+        life["message_id"],
+        life["state"],
+        life["handler"],
+        life["batch"],
+    )
     instants = [event["at"] for event in life["events"]]
     assert instants == sorted(instants)
     assert all(instant.endswith("Z") for instant in instants)
@@ -62,7 +68,7 @@ def test_run_shows_batches_and_messages(tick: Any, lived: str, line: list[str]) 
     assert ("publish", "orders", 1) == (batch["task_id"], batch["queue"], batch["count"])
     assert [(1, True)] == [(one["done"], one["settled"]) for one in batch["handlers"]]
     assert ["m1"] == [one["message_id"] for one in batch["messages"]]
-    assert "task publish -> queue orders: 1 messages" in text
+    assert "task publish -> queue orders: 1 message" in text
     assert "1 done" in text
 
 
