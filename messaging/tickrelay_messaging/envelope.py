@@ -16,17 +16,18 @@ from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.message import MAX_BODY, MAX_HEADERS, Message
 
 SPEC_VERSION = "1.0"
-_PREFIXES = ("ce_", "ce-", "cloudEvents_", "cloudEvents:")
+_SHORT = ("ce_", "ce-")
+_LONG = ("cloudEvents_", "cloudEvents:")
 _CONTENT_TYPE = "content-type"
 
 
 def encode(message: Message, prefix: str = "ce_") -> dict[str, str]:
     """The headers that carry `message` beside its body."""
     headers = {
-        f"{prefix}specversion": SPEC_VERSION,
-        f"{prefix}id": message.id,
-        f"{prefix}source": message.source,
-        f"{prefix}type": message.type,
+        prefix + "specversion": SPEC_VERSION,
+        prefix + "id": message.id,
+        prefix + "source": message.source,
+        prefix + "type": message.type,
     }
     _put_optional(headers, prefix, message)
     for name, value in message.extensions.items():
@@ -40,15 +41,15 @@ def _put_optional(headers: dict[str, str], prefix: str, message: Message) -> Non
     if message.content_type is not None:
         headers[_CONTENT_TYPE] = message.content_type
     if message.time is not None:
-        headers[f"{prefix}time"] = _text(message.time)
+        headers[prefix + "time"] = _text(message.time)
     if message.subject is not None:
-        headers[f"{prefix}subject"] = message.subject
+        headers[prefix + "subject"] = message.subject
     if message.key is not None:
-        headers[f"{prefix}partitionkey"] = message.key
+        headers[prefix + "partitionkey"] = message.key
     if message.deliver_at is not None:
-        headers[f"{prefix}deliverat"] = _text(message.deliver_at)
+        headers[prefix + "deliverat"] = _text(message.deliver_at)
     if message.expires is not None:
-        headers[f"{prefix}expires"] = _text(message.expires)
+        headers[prefix + "expires"] = _text(message.expires)
 
 
 def decode(headers: Mapping[str, str], body: bytes) -> Message:
@@ -62,33 +63,36 @@ def decode(headers: Mapping[str, str], body: bytes) -> Message:
     """
     attributes, others = _split(headers)
     _check(attributes, headers, body)
-    others.pop("Content-Type", None)
+    take = attributes.pop
+    content_type = take("datacontenttype", None)
     return Message(
-        id=attributes.pop("id"),
-        source=attributes.pop("source"),
-        type=attributes.pop("type"),
+        id=take("id"),
+        source=take("source"),
+        type=take("type"),
         body=body,
-        content_type=others.pop(_CONTENT_TYPE, None) or attributes.pop("datacontenttype", None),
-        time=_instant("time", attributes.pop("time", None)),
-        subject=attributes.pop("subject", None),
-        key=attributes.pop("partitionkey", None),
-        deliver_at=_instant("deliverat", attributes.pop("deliverat", None)),
-        expires=_instant("expires", attributes.pop("expires", None)),
+        content_type=others.pop(_CONTENT_TYPE, content_type),
+        time=_instant("time", take("time", None)),
+        subject=take("subject", None),
+        key=take("partitionkey", None),
+        deliver_at=_instant("deliverat", take("deliverat", None)),
+        expires=_instant("expires", take("expires", None)),
         extensions=attributes,
         headers=others,
     )
 
 
 def _split(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """CloudEvents attributes by their bare names, and the other headers."""
     attributes: dict[str, str] = {}
     others: dict[str, str] = {}
     for name, value in headers.items():
-        if name.startswith(_PREFIXES):
-            attributes[name[3:] if name.startswith("ce") else name[12:]] = value
-        elif name == "Content-Type":
-            others[_CONTENT_TYPE] = value
+        start = name[:3]
+        if start in _SHORT:
+            attributes[name[3:]] = value
+        elif start == "clo" and name.startswith(_LONG):
+            attributes[name[12:]] = value
         else:
-            others[name] = value
+            others[_CONTENT_TYPE if name == "Content-Type" else name] = value
     return attributes, others
 
 
@@ -100,12 +104,12 @@ def _check(attributes: dict[str, str], headers: Mapping[str, str], body: bytes) 
             raise UndecodableMessage(f"not a CloudEvents 1.0 message: attribute {name} is missing or empty")
     if len(body) > MAX_BODY:
         raise UndecodableMessage(f"body of {len(body):,} bytes is over the limit of {MAX_BODY:,}")
-    if sum(map(len, headers)) + sum(map(len, headers.values())) > 2 * MAX_HEADERS:
+    if len("".join(headers)) + len("".join(headers.values())) > 2 * MAX_HEADERS:
         raise UndecodableMessage(f"headers are over the limit of {2 * MAX_HEADERS:,} characters")
 
 
 def _text(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat(timespec="microseconds")
+    return (instant if instant.tzinfo is UTC else instant.astimezone(UTC)).isoformat("T", "microseconds")
 
 
 def _instant(name: str, text: str | None) -> datetime | None:

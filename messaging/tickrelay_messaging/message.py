@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -23,7 +23,8 @@ MAX_HEADERS = 32 << 10
 
 _NO_HEADERS: Mapping[str, str] = {}
 _ATTRIBUTES = frozenset(
-    "specversion id source type time subject partitionkey deliverat expires datacontenttype data".split()
+    {"specversion", "id", "source", "type", "time", "subject", "data"}
+    | {"partitionkey", "deliverat", "expires", "datacontenttype"}
 )
 """Names on the wire that fields of `Message` have; an extension of such a name would overwrite them."""
 
@@ -112,7 +113,7 @@ def check_publishable(message: Message, max_body: int = MAX_BODY) -> None:
 
 def _check_body(message: Message, max_body: int) -> None:
     if not isinstance(message.body, bytes):
-        kind = type(message.body).__name__
+        kind = type(message.body).__name__  # type: ignore[unreachable]  # callers may be untyped
         raise InvalidMessage(f"message {message.id!r}: body must be bytes, not {kind}; use Message.of(data) for JSON")
     if len(message.body) > max_body:
         raise MessageTooLarge(
@@ -124,13 +125,18 @@ def _check_body(message: Message, max_body: int) -> None:
 def _check_instants(message: Message) -> None:
     for name in ("time", "deliver_at", "expires"):
         instant = getattr(message, name)
-        if instant is not None and instant.tzinfo is None:
-            raise InvalidMessage(f"message {message.id!r}: {name} must be an aware datetime, got {instant.isoformat()}")
+        if instant is None:
+            continue
+        if not isinstance(instant, datetime) or instant.tzinfo is None:
+            raise InvalidMessage(f"message {message.id!r}: {name} must be an aware datetime, got {instant!s}")
+        if not MINYEAR < instant.year < MAXYEAR:  # in UTC it could lie outside of what a datetime can say
+            raise InvalidMessage(f"message {message.id!r}: {name} is out of range: {instant}")
 
 
 def _check_text(message: Message) -> None:
     """One pass over every text of the message: its size, and no control characters, which brokers treat unalike."""
-    texts = [message.id, message.source, message.type, message.subject or "", message.key or "", message.content_type or ""]
+    texts = [message.id, message.source, message.type]
+    texts += (message.subject or "", message.key or "", message.content_type or "")
     for mapping in (message.extensions, message.headers):
         texts += mapping.keys()
         texts += mapping.values()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Never
 
 from tickrelay_messaging.errors import InvalidMessage, UndecodableMessage
@@ -21,12 +22,11 @@ def dumps(data: Any) -> bytes:
         InvalidMessage: data holds NaN, an unknown type, a key that isn't text, a cycle or too deep a nesting.
     """
     try:
-        body = _encoder.encode(data).encode()
+        if isinstance(data, _CONTAINERS):
+            _check(data, 1)
+        return _encoder.encode(data).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidMessage(f"data can't be written as JSON: {error}") from error
-    if _may_be_deep(body) and _depth(body) > MAX_DEPTH:
-        raise InvalidMessage(f"data is nested deeper than {MAX_DEPTH} levels")
-    return body
 
 
 def loads(body: bytes) -> Any:
@@ -37,35 +37,31 @@ def loads(body: bytes) -> Any:
         UndecodableMessage: it isn't UTF-8, isn't JSON, has a key twice, NaN or Infinity, or is nested too deeply.
     """
     try:
-        if _may_be_deep(body) and _depth(body) > MAX_DEPTH:
+        if _is_too_deep(body):
             raise UndecodableMessage(f"body is nested deeper than {MAX_DEPTH} levels")
-        return _decoder.decode(body.decode())
+        data = _decoder.decode(body.decode())
+        if b"\\ud" in body or b"\\uD" in body:
+            _encoder.encode(data).encode()  # fails where an escape is only one half of a surrogate pair
     except (ValueError, RecursionError) as error:
         if isinstance(error, UndecodableMessage):
             raise
         raise UndecodableMessage(f"body is not strict JSON: {error}") from error
+    return data
 
 
-def _may_be_deep(body: bytes) -> bool:
-    return body.count(b"[") + body.count(b"{") > MAX_DEPTH
-
-
-def _depth(body: bytes) -> int:
-    """Deepest nesting, brackets inside strings left out; linear in the body."""
-    depth = deepest = 0
-    in_text = escaped = False
-    for byte in body:
-        if in_text:
-            in_text = escaped or byte != 0x22
-            escaped = byte == 0x5C and not escaped
-        elif byte == 0x22:
-            in_text = True
-        elif byte in b"[{":
+def _is_too_deep(body: bytes) -> bool:
+    """Whether brackets outside of strings nest too deeply; linear in the body."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for bracket in _NO_BRACKETS.sub(b"", body):
+        if bracket in b"[{":
             depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
+            if depth > MAX_DEPTH:
+                return True
+        elif bracket in b"]}":
             depth -= 1
-    return deepest
+    return False
 
 
 def _no_constant(name: str) -> Never:
@@ -81,28 +77,22 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-# Keys that aren't text would be turned into text silently (1 -> "1"), so two keys could become one: `skipkeys=False`
-# doesn't refuse them, hence `_TextKeys`.
-class _TextKeys(json.JSONEncoder):
-    def encode(self, o: Any) -> str:
-        _refuse_other_keys(o, 0)
-        return super().encode(o)
-
-
-def _refuse_other_keys(data: Any, depth: int) -> None:
+def _check(data: Any, depth: int) -> None:
+    """Refuse what JSON's writer would let pass: keys it turns into text (1 and "1" become one), and any depth."""
     if depth > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    if type(data) is dict:
-        for name, value in data.items():
+    if isinstance(data, dict):
+        for name in data:
             if type(name) is not str:
                 raise TypeError(f"key {name!r} is not text")
-            if type(value) is dict or type(value) is list:
-                _refuse_other_keys(value, depth + 1)
-    elif type(data) in (list, tuple):
-        for value in data:
-            if type(value) is dict or type(value) is list:
-                _refuse_other_keys(value, depth + 1)
+        data = data.values()
+    for value in data:
+        if isinstance(value, _CONTAINERS):
+            _check(value, depth + 1)
 
 
-_encoder = _TextKeys(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+_CONTAINERS = (dict, list, tuple)
+_NO_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^][{}"]++', re.DOTALL)
+"""Whole strings, and whatever else is no bracket. A quote left over is a string without an end, refused later."""
+_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_key_twice)

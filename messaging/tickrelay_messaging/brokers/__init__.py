@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""Brokers: one seam (`base`), one module each, picked by URL. No driver is imported before its broker is opened."""
+"""Brokers: one seam (`base`), one module each, picked by URL. Drivers are imported on opening."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tickrelay_messaging.brokers.base import Peeked
 
 
 class Space:
-    """Queues that some brokers share; `changed` is its lock, and is notified when a receiver should look again."""
+    """Queues that some brokers share; `changed` is its lock, notified when a receiver should look again."""
 
     def __init__(self) -> None:
         self.changed = Condition()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""From a URL to its broker: our own by a fixed table, third parties' by the entry-point group `tickrelay.brokers`."""
+"""From a URL to its broker: ours by a fixed table, others' by the entry-point group `tickrelay.brokers`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def open_broker(url: str) -> Broker:
         url: its scheme picks the broker; each broker's own `from_url` says what the rest means.
 
     Raises:
-        ConfigurationError: the URL can't be read, nobody offers its scheme, or the broker's driver isn't installed.
+        ConfigurationError: the URL can't be read, nobody offers its scheme, or the driver isn't installed.
         ServiceError: the broker refused.
     """
     scheme = split(url).scheme
@@ -67,8 +67,9 @@ def _entry(scheme: str, url: str) -> EntryPoint:
 def _what_is_missing(scheme: str, module: str) -> str:
     ours = _OURS.get(scheme, "").partition(":")[0]
     if module == ours:
-        return f"this version of Tickrelay has no broker for {scheme}: yet; use sqlite:///tickrelay.db, or upgrade"
+        return f"this version of Tickrelay has no broker for {scheme}: yet; use sqlite:///tickrelay.db"
     if ours:
         extra = ours.rpartition(".")[2]
-        return f"the broker for {scheme}: needs {module}; install it with: pip install 'tickrelay-messaging[{extra}]'"
+        install = f"pip install 'tickrelay-messaging[{extra}]'"
+        return f"the broker for {scheme}: needs {module}; install it with: {install}"
     return f"the broker for {scheme}: needs the module {module}; install it"

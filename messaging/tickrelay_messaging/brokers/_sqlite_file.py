@@ -20,34 +20,55 @@ PATIENCE = 10.0
 """Longest wait in seconds for another process that writes."""
 PAGE = 4096
 RESERVE = 12 << 20
-"""Bytes of the disk that publishing leaves alone: a write-ahead log of 1,000 pages, its checkpoint, and some."""
+"""Bytes of the disk that publishing leaves alone: a log of 1,000 pages, its checkpoint, and some."""
 
-# A position is `queue << 40 | number`, numbers running 1, 2, 3... in each queue. So a queue's messages lie together and
-# need no second index, what is ready is a subtraction, and no position ever comes twice.
+# A position is `queue << 40 | number`, numbers running 1, 2, 3... in each queue. So a queue's messages lie
+# together and need no second index, what is ready is a subtraction, and no position ever comes twice.
 # A message's row exists exactly as long as some group still needs it.
 _SCHEMA = f"""
 CREATE TABLE queues (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, head INTEGER NOT NULL);
 CREATE TABLE groups (
-  id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, name TEXT NOT NULL, cursor INTEGER NOT NULL, UNIQUE (queue, name));
+  id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, name TEXT NOT NULL, cursor INTEGER NOT NULL,
+  UNIQUE (queue, name));
 CREATE TABLE messages (
   position INTEGER PRIMARY KEY, published_at REAL NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE subscriptions (id INTEGER PRIMARY KEY AUTOINCREMENT, grp INTEGER NOT NULL, bell TEXT NOT NULL);
 CREATE TABLE in_flight (
-  grp INTEGER NOT NULL, position INTEGER NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (grp, position)) WITHOUT ROWID;
+  grp INTEGER NOT NULL, position INTEGER NOT NULL, owner INTEGER NOT NULL,
+  PRIMARY KEY (grp, position)) WITHOUT ROWID;
 CREATE INDEX given_back ON in_flight (grp, position) WHERE owner = 0;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
-"""  # noqa: S608 - constants only
+"""
 
-_NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "lustre", "ncpfs")
+_NETWORK = (
+    "nfs",
+    "cifs",
+    "smb",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+    "lustre",
+    "ncpfs",
+)
 _KINDS: tuple[tuple[str, type[ServiceError], str], ...] = (
     ("SQLITE_FULL", StorageFull, "no space left; free some, nothing of this was stored"),
     ("SQLITE_BUSY", BrokerUnavailable, "locked by another process for too long; see who holds it (fuser)"),
     ("SQLITE_LOCKED", BrokerUnavailable, "locked by another process for too long; see who holds it (fuser)"),
-    ("SQLITE_CORRUPT", StorageCorrupt, "the file is damaged; stop, keep a copy, and restore it from a backup"),
+    (
+        "SQLITE_CORRUPT",
+        StorageCorrupt,
+        "the file is damaged; stop, keep a copy, and restore it from a backup",
+    ),
     ("SQLITE_NOTADB", StorageCorrupt, "this is no SQLite file; name another path"),
     ("SQLITE_READONLY", BrokerUnavailable, "may not be written; check the owner and mode of file and folder"),
-    ("SQLITE_CANTOPEN", BrokerUnavailable, "can't be opened; check that its folder exists and may be written"),
+    (
+        "SQLITE_CANTOPEN",
+        BrokerUnavailable,
+        "can't be opened; check that its folder exists and may be written",
+    ),
 )
 
 
@@ -86,7 +107,8 @@ def check_room(db: sqlite3.Connection, path: Path, size: int) -> None:
     left = disk.f_bavail * disk.f_frsize
     if left < size + reserve and db.execute("PRAGMA freelist_count").fetchone()[0] * PAGE < 2 * size:
         raise StorageFull(
-            f"{path}: no space left; free some, nothing of this was stored ({left:,} bytes are left on its disk, "
+            f"{path}: no space left; free some, nothing of this was stored "
+            f"({left:,} bytes are left on its disk, "
             f"of which {reserve:,} are kept for consumers to acknowledge with)"
         )
 
@@ -102,7 +124,11 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         _make_private(path)
         db = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=rw", uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            f"file:{quote(str(path))}?mode=rw",
+            uri=True,
+            timeout=PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
         )
     except (OSError, sqlite3.Error) as error:
         raise in_our_words(error, path) from error
@@ -118,14 +144,15 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _make_private(path: Path) -> None:
-    """SQLite gives -wal and -shm the mode of the file itself, so that one is made first, with nothing in it."""
+    """SQLite gives -wal and -shm the mode of the file itself, so that is made first, still empty."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if kind := _network_kind(path.parent):
         raise BrokerUnavailable(
-            f"{path}: lies on a network file system ({kind}), where SQLite's locks can't be trusted; use a local disk"
+            f"{path}: lies on a network file system ({kind}), "
+            "where SQLite's locks can't be trusted; use a local disk"
         )
     if not path.exists():
-        # Only a file this call has made may be closed here: closing any other would drop this process's locks on it.
+        # Only a file this call has made may be closed here: closing another would drop this process's locks.
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         except FileExistsError:
@@ -148,11 +175,18 @@ def _network_kind(folder: Path) -> str | None:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    # Nothing is changed before it's known whose file this is.
-    if not _is_ours(db, path):
+    # It must be known whose file this is before anything is changed, and at one moment: another process
+    # may be making it just now.
+    db.execute("BEGIN")
+    try:
+        ours = _is_ours(db, path)
+    finally:
+        db.execute("ROLLBACK")
+    if not ours:
         _create(db, path)
     db.executescript(
-        "PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF; PRAGMA trusted_schema=OFF; PRAGMA cache_size=-8192;"
+        "PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF; PRAGMA trusted_schema=OFF;"
+        "PRAGMA cache_size=-8192;"
         "PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216;"
     )
 
@@ -166,15 +200,20 @@ def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
     if owner == APPLICATION_ID and version == VERSION:
         return True
     if owner == APPLICATION_ID:
-        raise StorageCorrupt(f"{path}: written by another version of Tickrelay (format {version}, not {VERSION})")
+        raise StorageCorrupt(
+            f"{path}: written by another version of Tickrelay (format {version}, not {VERSION})"
+        )
     if owner or version or things:
-        raise StorageCorrupt(f"{path}: is an SQLite file of another program; name another path for the broker")
+        raise StorageCorrupt(
+            f"{path}: is an SQLite file of another program; name another path for the broker"
+        )
     return False
 
 
 def _create(db: sqlite3.Connection, path: Path) -> None:
     deadline = time.monotonic() + PATIENCE
-    while True:  # several processes may do this at once, and a change of journal mode doesn't wait its turn by itself
+    # Several processes may do this at once, and a change of journal mode doesn't wait its turn by itself.
+    while True:
         try:
             db.execute(f"PRAGMA page_size={PAGE}")
             db.execute("PRAGMA auto_vacuum=NONE")

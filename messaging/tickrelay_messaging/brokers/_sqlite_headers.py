@@ -20,7 +20,7 @@ def write(message: Message) -> str:
 
 
 def read(text: str) -> Mapping[str, str]:
-    """Headers again. Unreadable ones become none at all, so that the message is undecodable and blocks nothing."""
+    """Headers again. Unreadable ones become none, so that the message is undecodable and blocks nothing."""
     try:
         headers = json.loads(text)
     except ValueError:

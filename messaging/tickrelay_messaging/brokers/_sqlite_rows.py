@@ -24,7 +24,9 @@ def number_of(position: int) -> int:
 
 def queue_head(db: sqlite3.Connection, queue: str) -> tuple[int, int] | None:
     """Id and last position of a queue; None if it was never declared."""
-    found: tuple[int, int] | None = db.execute("SELECT id, head FROM queues WHERE name = ?", (queue,)).fetchone()
+    found: tuple[int, int] | None = db.execute(
+        "SELECT id, head FROM queues WHERE name = ?", (queue,)
+    ).fetchone()
     return found
 
 
@@ -33,13 +35,15 @@ def declare_queue(db: sqlite3.Connection, queue: str) -> tuple[int, int]:
     db.execute("INSERT INTO queues (name, head) VALUES (?, 0) ON CONFLICT DO NOTHING", (queue,))
     db.execute("UPDATE queues SET head = id << ? WHERE name = ? AND head = 0", (NUMBER_BITS, queue))
     found = queue_head(db, queue)
-    assert found is not None  # noqa: S101 - just made
+    assert found is not None
     return found
 
 
 def put(db: sqlite3.Connection, queue: str, at: float, messages: Sequence[tuple[str, bytes]]) -> bool:
     """Store messages (headers, body) behind the last one; False if the queue was never declared."""
-    found = db.execute("UPDATE queues SET head = head + ? WHERE name = ? RETURNING head", (len(messages), queue)).fetchone()
+    found = db.execute(
+        "UPDATE queues SET head = head + ? WHERE name = ? RETURNING head", (len(messages), queue)
+    ).fetchone()
     if found is None:
         return False
     first = found[0] - len(messages) + 1
@@ -79,11 +83,15 @@ def take_new(db: sqlite3.Connection, group: int, owner: int, limit: int) -> list
     """Hand over the next messages behind the group's cursor, oldest first."""
     question = "SELECT g.cursor, q.head FROM groups g JOIN queues q ON q.id = g.queue WHERE g.id = ?"
     cursor, head = db.execute(question, (group,)).fetchone()
-    question = "SELECT position, headers, body FROM messages WHERE position > ? AND position <= ? ORDER BY 1 LIMIT ?"
+    question = (
+        "SELECT position, headers, body FROM messages WHERE position > ? AND position <= ? ORDER BY 1 LIMIT ?"
+    )
     rows = _within_bytes(db.execute(question, (cursor, head, limit)))
     if rows:
         db.execute("UPDATE groups SET cursor = ? WHERE id = ?", (rows[-1][0], group))
-        change = "INSERT INTO in_flight SELECT ?, position, ? FROM messages WHERE position > ? AND position <= ?"
+        change = (
+            "INSERT INTO in_flight SELECT ?, position, ? FROM messages WHERE position > ? AND position <= ?"
+        )
         db.execute(change, (group, owner, cursor, rows[-1][0]))
     return rows
 
@@ -105,7 +113,9 @@ def settle(db: sqlite3.Connection, group: int, owner: int, positions: Sequence[i
         " RETURNING position"
     )
     settled = db.execute(change, (group, owner, json.dumps(positions))).fetchall()
-    _drop(db, group, "m.position IN (SELECT value FROM json_each(?))", json.dumps([row[0] for row in settled]))
+    _drop(
+        db, group, "m.position IN (SELECT value FROM json_each(?))", json.dumps([row[0] for row in settled])
+    )
 
 
 def drop_ready(db: sqlite3.Connection, group: int, most: int) -> int:
@@ -113,7 +123,10 @@ def drop_ready(db: sqlite3.Connection, group: int, most: int) -> int:
     question = "DELETE FROM in_flight WHERE grp = ? AND owner = 0 RETURNING position"
     given_back = [row[0] for row in db.execute(question, (group,)).fetchall()]
     _drop(db, group, "m.position IN (SELECT value FROM json_each(?))", json.dumps(given_back))
-    question = "SELECT g.cursor, min(q.head, g.cursor + ?) FROM groups g JOIN queues q ON q.id = g.queue WHERE g.id = ?"
+    question = (
+        "SELECT g.cursor, min(q.head, g.cursor + ?) FROM groups g JOIN queues q ON q.id = g.queue"
+        " WHERE g.id = ?"
+    )
     cursor, last = db.execute(question, (most, group)).fetchone()
     db.execute("UPDATE groups SET cursor = ? WHERE id = ?", (last, group))
     _drop(db, group, "m.position > ? AND m.position <= ?", cursor, last)

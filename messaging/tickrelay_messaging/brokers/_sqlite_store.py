@@ -3,11 +3,11 @@
 """
 One connection to one file in one process, its transactions taken in turn.
 
-SQLite lets one writer in at a time and makes the others sleep and ask again. Inside a process a lock hands the turn on
-at once instead, so all brokers of a process that name one file share one `Store`.
+SQLite lets one writer in at a time and makes the others sleep and ask again. Inside a process a lock hands
+the turn on at once instead, so all brokers of a process that name one file share one `Store`.
 
-A connection must not live through a fork: the child would believe it holds locks that are the parent's. So before every
-fork the connections are closed, and both sides connect anew when they next need to.
+A connection must not live through a fork: the child would believe it holds locks that are the parent's. So
+before every fork the connections are closed, and both sides connect anew when they next need to.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Store:
         """The process's one store for a file, with one more user; opens it to see that it can be used."""
         with _registry:
             store = _stores.setdefault(path, cls(path))
-            store._users += 1
+            store._users += 1  # noqa: SLF001 - its own class
         try:
             with store.read():
                 return store
@@ -106,6 +106,15 @@ class Store:
                 raise
             self._commit(db)
 
+    def pause(self) -> None:
+        """Close the connection and let nobody make another until `resume`."""
+        self._turn.acquire()
+        self._disconnect()
+
+    def resume(self) -> None:
+        """Let others connect again."""
+        self._turn.release()
+
     def _commit(self, db: sqlite3.Connection) -> None:
         try:
             db.execute("COMMIT")
@@ -120,7 +129,9 @@ class Store:
     @contextmanager
     def _my_turn(self, patience: float) -> Iterator[sqlite3.Connection]:
         if not self._turn.acquire(timeout=max(patience, 0)):
-            raise BrokerUnavailable(f"{self.path}: other threads of this process kept it busy for {patience:.1f} s")
+            raise BrokerUnavailable(
+                f"{self.path}: other threads of this process kept it busy for {patience:.1f} s"
+            )
         try:
             db = self._connection()
             self._be_patient(db, patience)
@@ -175,14 +186,13 @@ _held: list[Store] = []
 def _before_fork() -> None:
     _registry.acquire()
     for store in list(_stores.values()):
-        store._turn.acquire()
-        store._disconnect()
+        store.pause()
         _held.append(store)
 
 
 def _after_fork() -> None:
     while _held:
-        _held.pop()._turn.release()
+        _held.pop().resume()
     _registry.release()
 
 

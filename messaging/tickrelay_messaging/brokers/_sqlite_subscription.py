@@ -3,8 +3,8 @@
 """
 One consumer's seat in a group of the SQLite broker.
 
-Whoever holds messages is known by its doorbell, which only rings as long as its process lives. So a killed consumer's
-messages come back at once, a stopped one keeps its own, and no clock is asked.
+Whoever holds messages is known by its doorbell, which only rings as long as its process lives. So a killed
+consumer's messages come back at once, a stopped one keeps its own, and no clock is asked.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class SqliteSubscription(Subscription):
         self._bell.ring()
 
     def close(self) -> None:
-        """See `Subscription.close`. Where the file can't be written, siblings find out by the bell taken down."""
+        """See `Subscription.close`. Where the file can't be written, siblings see the bell taken down."""
         if self._closed or self._owner != os.getpid():
             return
         self._closed = True
@@ -97,7 +97,7 @@ class SqliteSubscription(Subscription):
             ring(self._folder)
 
     def _join(self) -> None:
-        # The bell hangs before anybody can read of it: one that isn't there yet would be taken for a dead one's.
+        # The bell hangs before anybody can read of it: one that isn't there yet would be taken for dead.
         self._folder.parent.mkdir(mode=0o700, exist_ok=True)
         self._bell = Doorbell(self._folder)
         try:
@@ -115,7 +115,9 @@ class SqliteSubscription(Subscription):
 
     def _check_process(self) -> None:
         if self._owner != os.getpid():
-            raise CallerError(f"this subscription to {self._queue!r} is the parent process's; subscribe anew after a fork")
+            raise CallerError(
+                f"this subscription to {self._queue!r} is the parent process's; subscribe anew after a fork"
+            )
 
     def _take(self, limit: int) -> list[Delivery]:
         if time.monotonic() - self._looked >= LOOK_AGAIN:
@@ -157,7 +159,13 @@ class SqliteSubscription(Subscription):
     def _deliveries(self, taken: list[rows.Row], *, redelivered: bool) -> list[Delivery]:
         return [
             Delivery(
-                self._queue, self._name, str(rows.number_of(position)), headers, body, redelivered=redelivered, token=position
+                self._queue,
+                self._name,
+                str(rows.number_of(position)),
+                headers,
+                body,
+                redelivered=redelivered,
+                token=position,
             )
             for (position, _, body), headers in zip(taken, read_all([row[1] for row in taken]), strict=True)
         ]

@@ -8,8 +8,8 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from tickrelay_messaging.brokers._sqlite_rows import NUMBER_BITS, dead_members, number_of
 from tickrelay_messaging.brokers._sqlite_headers import read
+from tickrelay_messaging.brokers._sqlite_rows import NUMBER_BITS, dead_members, number_of
 from tickrelay_messaging.brokers.base import GroupStats, Peeked
 
 
@@ -41,7 +41,8 @@ def ready(db: sqlite3.Connection, group: int) -> int:
 def stats(db: sqlite3.Connection, queue: str, lives: Callable[[str], bool]) -> list[GroupStats]:
     """A row a group, in the order they were declared."""
     question = (
-        "SELECT g.id, g.name, g.cursor, q.head FROM groups g JOIN queues q ON q.id = g.queue WHERE q.name = ? ORDER BY 1"
+        "SELECT g.id, g.name, g.cursor, q.head FROM groups g JOIN queues q ON q.id = g.queue"
+        " WHERE q.name = ? ORDER BY 1"
     )
     return [_stats(db, queue, row, lives) for row in db.execute(question, (queue,)).fetchall()]
 
@@ -51,7 +52,9 @@ def _stats(
 ) -> GroupStats:
     group, name, cursor, head = row
     dead = {0, *dead_members(db, group, lives)}
-    held = db.execute("SELECT owner, count(*) FROM in_flight WHERE grp = ? GROUP BY owner", (group,)).fetchall()
+    held = db.execute(
+        "SELECT owner, count(*) FROM in_flight WHERE grp = ? GROUP BY owner", (group,)
+    ).fetchall()
     given_back = sum(count for owner, count in held if owner in dead)
     members = db.execute("SELECT count(*) FROM subscriptions WHERE grp = ?", (group,)).fetchone()[0]
     return GroupStats(
@@ -80,8 +83,8 @@ def peek(db: sqlite3.Connection, queue: int, after: int, limit: int) -> list[Pee
     held = {
         row[0]
         for row in db.execute(
-            "SELECT position FROM in_flight WHERE grp IN (SELECT id FROM groups WHERE queue = ?) AND owner <> 0"
-            " AND position > ?",
+            "SELECT position FROM in_flight WHERE grp IN (SELECT id FROM groups WHERE queue = ?)"
+            " AND owner <> 0 AND position > ?",
             (queue, first + after),
         )
     }
@@ -91,5 +94,7 @@ def peek(db: sqlite3.Connection, queue: int, after: int, limit: int) -> list[Pee
     )
     return [
         Peeked(str(number_of(position)), read(headers), body, published_at, in_flight=position in held)
-        for position, headers, body, published_at in db.execute(question, (first + after, last, max(limit, 0)))
+        for position, headers, body, published_at in db.execute(
+            question, (first + after, last, max(limit, 0))
+        )
     ]

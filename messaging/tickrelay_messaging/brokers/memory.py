@@ -35,7 +35,7 @@ class MemoryBroker(Broker):
     Queues in this process's memory.
 
     Args:
-        name: brokers of one name share their queues as long as the process lives; without one they are private.
+        name: brokers of one name share their queues while the process lives; without one they are private.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -59,7 +59,9 @@ class MemoryBroker(Broker):
         """See `Broker.declare`."""
         check_name(spec.name)
         if not spec.groups:
-            raise ConfigurationError(f"queue {spec.name!r}: it needs a group, or nobody would ever get its messages")
+            raise ConfigurationError(
+                f"queue {spec.name!r}: it needs a group, or nobody would ever get its messages"
+            )
         groups = [check_name(group, "group") for group in spec.groups]
         with self._space.changed:
             queue = self._space.queues.setdefault(spec.name, Queue())
@@ -69,10 +71,12 @@ class MemoryBroker(Broker):
     def queues(self) -> list[QueueSpec]:
         """See `Broker.queues`."""
         with self._space.changed:
-            return [QueueSpec(name, tuple(queue.groups)) for name, queue in sorted(self._space.queues.items())]
+            return [
+                QueueSpec(name, tuple(queue.groups)) for name, queue in sorted(self._space.queues.items())
+            ]
 
-    def publish(self, queue: str, messages: Sequence[Message], *, timeout: float = 30.0) -> None:
-        """See `Broker.publish`."""
+    def publish(self, queue: str, messages: Sequence[Message], *, timeout: float = 30.0) -> None:  # noqa: ARG002
+        """See `Broker.publish`; nothing here can take long."""
         for message in messages:
             check_publishable(message)
         rows = [(encode(message), message.body) for message in messages]
@@ -139,13 +143,17 @@ class MemoryBroker(Broker):
         try:
             return self._space.queues[queue]
         except KeyError:
-            raise UnknownQueue(f"queue {queue!r} was never declared on this memory broker; declare it first") from None
+            raise UnknownQueue(
+                f"queue {queue!r} was never declared on this memory broker; declare it first"
+            ) from None
 
     def _group(self, queue: str, group: str) -> Group:
         try:
             return self._queue(queue).groups[group]
         except KeyError:
-            raise UnknownQueue(f"queue {queue!r} has no group {group!r} on this memory broker; declare it") from None
+            raise UnknownQueue(
+                f"queue {queue!r} has no group {group!r} on this memory broker; declare it"
+            ) from None
 
 
 class MemorySubscription(Subscription):
@@ -172,7 +180,13 @@ class MemorySubscription(Subscription):
         row = self._group.queue.stored[position]
         again = position in self._group.again
         return Delivery(
-            self._queue, self._name, str(position), dict(row.headers), row.body, redelivered=again, token=position
+            self._queue,
+            self._name,
+            str(position),
+            dict(row.headers),
+            row.body,
+            redelivered=again,
+            token=position,
         )
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:

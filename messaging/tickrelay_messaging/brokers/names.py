@@ -14,7 +14,7 @@ MAX_NAME = 200
 _ALLOWED = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
 
-def check_name(name: str, what: str = "queue") -> str:
+def check_name(name: object, what: str = "queue") -> str:
     """
     The name itself, if every broker can carry it.
 
@@ -25,8 +25,14 @@ def check_name(name: str, what: str = "queue") -> str:
     Raises:
         ConfigurationError: it isn't such a name.
     """
-    if isinstance(name, str) and len(name) <= MAX_NAME and _ALLOWED.fullmatch(name) and name not in (".", ".."):
+    if (
+        isinstance(name, str)
+        and len(name) <= MAX_NAME
+        and _ALLOWED.fullmatch(name)
+        and name not in (".", "..")
+    ):
         return name
     raise ConfigurationError(
-        f"{what} name {name!r:.250} isn't allowed: use 1 to {MAX_NAME} ASCII letters, digits, '.', '_' and '-'"
+        f"{what} name {str(name)[:250]!r} isn't allowed: "
+        f"use 1 to {MAX_NAME} ASCII letters, digits, '.', '_' and '-'"
     )

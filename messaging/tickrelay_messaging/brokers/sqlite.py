@@ -3,8 +3,9 @@
 """
 The embedded broker, the default: queues in one SQLite file, for any number of processes of one host.
 
-What it confirms is on the disk (`synchronous=FULL`). Waiting consumers are woken by doorbells, named pipes in the
-folder `<file>.bells/<queue>/`. Rows nobody needs any more are deleted at once and their room is used again.
+What it confirms is on the disk (`synchronous=FULL`). Waiting consumers are woken by doorbells, named pipes
+in the folder `<file>.bells/<queue>/`. Rows nobody needs any more are deleted at once and their room is used
+again.
 """
 
 from __future__ import annotations
@@ -22,10 +23,23 @@ from tickrelay_messaging.brokers import _sqlite_views as views
 from tickrelay_messaging.brokers._sqlite_file import PATIENCE, check_room
 from tickrelay_messaging.brokers._sqlite_store import CommitUnknown, Store
 from tickrelay_messaging.brokers._sqlite_subscription import SqliteSubscription
-from tickrelay_messaging.brokers.base import DEFAULT_GROUP, Broker, Capabilities, GroupStats, Peeked, QueueSpec
+from tickrelay_messaging.brokers.base import (
+    DEFAULT_GROUP,
+    Broker,
+    Capabilities,
+    GroupStats,
+    Peeked,
+    QueueSpec,
+)
 from tickrelay_messaging.brokers.names import check_name
 from tickrelay_messaging.brokers.urls import file_path
-from tickrelay_messaging.errors import CallerError, ConfigurationError, PublishUnconfirmed, ServiceError, UnknownQueue
+from tickrelay_messaging.errors import (
+    CallerError,
+    ConfigurationError,
+    PublishUnconfirmed,
+    ServiceError,
+    UnknownQueue,
+)
 from tickrelay_messaging.message import MAX_BODY, Message, check_publishable
 
 CHUNK = 1000
@@ -67,7 +81,9 @@ class SqliteBroker(Broker):
         """See `Broker.declare`."""
         check_name(spec.name)
         if not spec.groups:
-            raise ConfigurationError(f"queue {spec.name!r}: it needs a group, or nobody would ever get its messages")
+            raise ConfigurationError(
+                f"queue {spec.name!r}: it needs a group, or nobody would ever get its messages"
+            )
         for group in spec.groups:
             check_name(group, "group")
         with self._store.read() as db:
@@ -84,7 +100,7 @@ class SqliteBroker(Broker):
             return [QueueSpec(name, groups) for name, groups in views.queues(db)]
 
     def publish(self, queue: str, messages: Sequence[Message], *, timeout: float = 30.0) -> None:
-        """See `Broker.publish`: a transaction for each thousand messages; waits at most 10 s for other processes."""
+        """See `Broker.publish`: a transaction a thousand messages; waits at most 10 s for other processes."""
         deadline = time.monotonic() + timeout
         for message in messages:
             check_publishable(message)

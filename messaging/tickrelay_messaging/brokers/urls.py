@@ -15,7 +15,7 @@ _PARAMETER = re.compile(r"([?&;][^=&;]*(?:pass|secret|token|key|credential)[^=&;
 
 
 def redact(url: str) -> str:
-    """The URL with every password replaced by `***`; works on a malformed URL too, so it's safe in any error."""
+    """The URL with every password replaced by `***`; works on malformed URLs too, for any error."""
     return _PARAMETER.sub(r"\1***", _USERINFO.sub(r"\1:***@", url))
 
 
@@ -33,7 +33,9 @@ def split(url: str) -> SplitResult:
         # The parser's own words may quote the password.
         raise ConfigurationError(f"{redact(str(url))!r} can't be read as a URL") from None
     if not parts.scheme:
-        raise ConfigurationError(f"broker {redact(url)!r} has no scheme; write for example sqlite:///tickrelay.db")
+        raise ConfigurationError(
+            f"broker {redact(url)!r} has no scheme; write for example sqlite:///tickrelay.db"
+        )
     return parts
 
 
@@ -48,7 +50,8 @@ def file_path(url: str) -> str:
     path = unquote(parts.path)[1:]
     if parts.netloc or not url.startswith(f"{parts.scheme}:///") or not path or "\0" in path:
         raise ConfigurationError(
-            f"{redact(url)!r} names no file; write {parts.scheme}:///relative.db or {parts.scheme}:////absolute.db"
+            f"{redact(url)!r} names no file; "
+            f"write {parts.scheme}:///relative.db or {parts.scheme}:////absolute.db"
         )
     if options := [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)] or parts.fragment:
         raise ConfigurationError(f"{redact(url)!r} has options nobody reads: {options}")

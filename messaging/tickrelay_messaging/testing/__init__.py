@@ -8,6 +8,14 @@ Write `class TestMyBroker(BrokerContract)` with a `make_broker` method, and run 
 
 from __future__ import annotations
 
-from tickrelay_messaging.testing.broker_contract import BrokerContract
+import pytest
+
+# Before the import below, so that a failed assertion shows its values in a third party's run too.
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{part}" for part in ("_children", "_contract_case", "_contract_consume")),
+    *(f"{__name__}.{part}" for part in ("_contract_operate", "_contract_publish")),
+)
+
+from tickrelay_messaging.testing.broker_contract import BrokerContract  # noqa: E402
 
 __all__ = ["BrokerContract"]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""Forked children for tests: they run one function, say that they did, and never run the parent's clean-up."""
+"""Forked children for tests: they run one function and never the parent's clean-up."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 
 class Child:
     """A forked process that runs `work`. Its `say()` is heard by the parent's `wait_until_said`."""
 
     def __init__(self, work: Callable[[Callable[[], None]], None]) -> None:
-        self._heard, said = os.pipe()
+        self.heard, said = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             status = 1
             try:
-                os.close(self._heard)
-                work(lambda: os.write(said, b"!") and None)
+                os.close(self.heard)
+                work(partial(_say, said))
                 status = 0
             except BaseException:  # noqa: BLE001 - a child must never return into pytest
                 traceback.print_exc()
@@ -32,8 +33,9 @@ class Child:
 
     def wait_until_said(self, timeout: float = 20.0) -> None:
         """Wait for the child's `say()`; AssertionError if it died or was silent."""
-        ready, _, _ = select.select([self._heard], [], [], timeout)
-        assert ready and os.read(self._heard, 1) == b"!", "the child died or said nothing"
+        ready, _, _ = select.select([self.heard], [], [], timeout)
+        assert ready, "the child said nothing"
+        assert os.read(self.heard, 1) == b"!", "the child died"
 
     def join(self) -> int:
         """The child's exit status, negative for a signal."""
@@ -48,6 +50,10 @@ class Child:
             self.join()
 
 
+def _say(pipe: int) -> None:
+    os.write(pipe, b"!")
+
+
 @contextmanager
 def forked(work: Callable[[Callable[[], None]], None]) -> Iterator[Child]:
     """A child that doesn't outlive the block."""
@@ -56,4 +62,4 @@ def forked(work: Callable[[Callable[[], None]], None]) -> Iterator[Child]:
         yield child
     finally:
         child.kill()
-        os.close(child._heard)
+        os.close(child.heard)

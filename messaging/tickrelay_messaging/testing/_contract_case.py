@@ -26,7 +26,7 @@ class ContractCase:
     silence = SILENCE
 
     def make_broker(self) -> Broker:
-        """A fresh connection; all connections of one test lead to the same queues. Also called in forked children."""
+        """A fresh connection; all of one test lead to the same queues. Also called in forked children."""
         raise NotImplementedError
 
     @pytest.fixture

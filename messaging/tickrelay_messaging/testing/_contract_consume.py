@@ -52,7 +52,9 @@ class ConsumeContract(ContractCase):
             assert 0.29 <= time.monotonic() - start < self.patience
 
     @pytest.mark.parametrize("timeout", [20.0, None])
-    def test_a_published_message_ends_the_wait(self, broker: Broker, queue: str, timeout: float | None) -> None:
+    def test_a_published_message_ends_the_wait(
+        self, broker: Broker, queue: str, timeout: float | None
+    ) -> None:
         """A receive that waits returns with what is published meanwhile, from any connection."""
         with broker.subscribe(queue) as subscription, ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(subscription.receive, 10, timeout)
@@ -70,7 +72,7 @@ class ConsumeContract(ContractCase):
             deadline = time.monotonic() + self.patience
             while len(sets[0]) + len(sets[1]) < 100 and time.monotonic() < deadline:
                 for subscription, got in zip((first, second), sets, strict=True):
-                    got += subscription.receive(10, 0.05)
+                    got.extend(subscription.receive(10, 0.05))
             assert sorted(m.id for m in self.messages(100)) == sorted(ids_of(sets[0] + sets[1]))
 
     def test_every_group_gets_everything(self, broker: Broker, queue: str) -> None:

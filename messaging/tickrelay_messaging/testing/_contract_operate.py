@@ -67,7 +67,8 @@ class OperateContract(ContractCase):
             assert 0.1 <= (self._one(broker, queue).oldest_age or 0.0) < self.patience
             subscription.acknowledge(held)
             age = self._one(broker, queue).oldest_age
-            assert age is not None and age < self.patience
+            assert age is not None
+            assert age < self.patience
 
     def _one(self, broker: Broker, queue: str) -> GroupStats:
         (stats,) = broker.stats(queue)

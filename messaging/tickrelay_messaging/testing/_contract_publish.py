@@ -60,7 +60,9 @@ class PublishContract(ContractCase):
         with self.make_broker() as other, other.subscribe(queue) as subscription:
             assert ["m0", "m1", "m2"] == ids_of(self.take(subscription, 3))
 
-    @pytest.mark.parametrize("name", ["", ".", "..", "a b", "a/b", "ä", "a\n", "x" * 201, "a~r1", "../up", "a:b"])
+    @pytest.mark.parametrize(
+        "name", ["", ".", "..", "a b", "a/b", "ä", "a\n", "x" * 201, "a~r1", "../up", "a:b"]
+    )
     def test_bad_names_are_refused(self, broker: Broker, name: str) -> None:
         """Names of queues and groups hold to the rule that every broker can carry."""
         with pytest.raises(ConfigurationError):
@@ -160,14 +162,19 @@ class PublishContract(ContractCase):
 
         def publish(thread: int) -> None:
             for start in range(0, 60, 20):
-                broker.publish(queue, [replace(m, id=f"{thread}-{m.id[1:]}") for m in self.messages(60)[start : start + 20]])
+                broker.publish(
+                    queue,
+                    [replace(m, id=f"{thread}-{m.id[1:]}") for m in self.messages(60)[start : start + 20]],
+                )
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(publish, range(4)))
         with broker.subscribe(queue) as subscription:
             got = ids_of(self.take(subscription, 240))
         for thread in range(4):
-            assert [f"{thread}-{n}" for n in range(60)] == [name for name in got if name.startswith(f"{thread}-")]
+            assert [f"{thread}-{n}" for n in range(60)] == [
+                name for name in got if name.startswith(f"{thread}-")
+            ]
         assert 240 == len(set(got))
 
     def test_a_forked_child_may_publish(self, broker: Broker, queue: str) -> None:

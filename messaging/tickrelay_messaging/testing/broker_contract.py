@@ -3,8 +3,8 @@
 """
 The obligations of `brokers.base`, each one a test.
 
-A subclass says how a broker is made; its capabilities say which tests apply, and a skipped test prints what is missing.
-Everything waits on conditions with a bound, never on a guess.
+A subclass says how a broker is made; its capabilities say which tests apply, and a skipped test prints what
+is missing. Everything waits on conditions with a bound, never on a guess.
 """
 
 from __future__ import annotations
@@ -17,4 +17,4 @@ __all__ = ["BrokerContract"]
 
 
 class BrokerContract(PublishContract, ConsumeContract, OperateContract):
-    """Subclass it as `Test...` and write `make_broker`: a fresh connection to the same queues at every call."""
+    """Subclass it as `Test...` and write `make_broker`: every call connects anew to the same queues."""
