@@ -12,6 +12,8 @@ from functools import partial
 
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand
 
+from tickrelay_messaging.errors import TickrelayError
+
 _COMMANDS = {
     "queue": "List, show, peek at and purge queues",
     "dead": "List, show, replay and discard dead letters",
@@ -32,14 +34,19 @@ def get_commands() -> list[CLICommand]:
     ]
 
 
-class _Everything(Arg):  # type: ignore[misc] # Airflow's class is untyped
+class _Everything(Arg):
     """Whatever follows, options too."""
 
     def __init__(self) -> None:
-        super().__init__(flags=("rest",), nargs=argparse.REMAINDER, help="as for `tickrelay`")
+        super().__init__(  # type: ignore[no-untyped-call] # Airflow's
+            flags=("rest",), nargs=argparse.REMAINDER, help="as for `tickrelay`"
+        )
 
     def add_to_parser(self, parser: argparse.ArgumentParser) -> None:
-        """As an argument of a parser for which nothing is an option, `--help` neither: they are the command's own."""
+        """
+        As an argument of a parser for which nothing is an option, `--help` neither: they are the command's
+        own.
+        """
         parser.prefix_chars = "\0"
         super().add_to_parser(parser)
 
@@ -50,9 +57,13 @@ def _command(name: str, text: str) -> ActionCommand:
 
 def _run(name: str, args: argparse.Namespace) -> None:
     """Hand over to the `tickrelay` command, and end with its status."""
-    from tickrelay_consumer.commands import run  # noqa: PLC0415 - Airflow loads this module for every command
+    from tickrelay_consumer.commands import run
 
-    _use_connection()
+    try:
+        _use_connection()
+    except TickrelayError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
     runner: Callable[[list[str]], int] = run
     sys.exit(runner([name, *args.rest]))
 
@@ -61,8 +72,10 @@ def _use_connection() -> None:
     """Broker and ledger from the Airflow connection, where the environment names none."""
     if "TICKRELAY_BROKER" in os.environ:
         return
-    from tickrelay_airflow.settings import DEFAULT_CONN_ID, Settings  # noqa: PLC0415
+    from tickrelay_airflow.settings import DEFAULT_CONN_ID, Settings
 
+    # Otherwise Airflow looks for connections in the environment only; its own commands do the same.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     settings = Settings.load(os.environ.get("TICKRELAY_CONN_ID", DEFAULT_CONN_ID))
     os.environ["TICKRELAY_BROKER"] = settings.broker
     if settings.ledger is not None:

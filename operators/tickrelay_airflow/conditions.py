@@ -3,8 +3,8 @@
 """
 What a sensor can wait for.
 
-A condition is plain data, so that it travels to the triggerer, with one check that the worker and the triggerer share.
-A check blocks for a query or two; it never runs on an event loop.
+A condition is plain data, so that it travels to the triggerer, with one check that the worker and the
+triggerer share. A check blocks for a query or two; it never runs on an event loop.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class Settled(Condition):
     def check(self, broker: Broker, ledger: Ledger | None) -> Outcome | None:  # noqa: ARG002 - the ledger knows
         """Counts by handler, once every batch is settled."""
         ledger = _required(ledger, "waiting until messages are settled")
-        # What has ended once is asked about again only at the very end: a thousand mapped batches cost little.
+        # What has ended once is asked about again only at the very end: a thousand mapped batches cost
+        # little.
         waiting = self.batches.keys() if self._open is None else self._open
         self._open = {batch for batch in waiting if self._rows(ledger, batch) is None}
         if self._open:
@@ -118,7 +119,8 @@ class Drained(Condition):
         Raises:
             UnknownQueue: the queue has no such group.
         """
-        # The broker first: what it has been told to forget is in the ledger by then, so nothing slips between.
+        # The broker first: what it has been told to forget is in the ledger by then, so nothing slips
+        # between.
         at_broker = self._group(broker.stats(self.queue))
         if at_broker.ready or at_broker.in_flight:
             return None
@@ -131,7 +133,9 @@ class Drained(Condition):
         for row in rows:
             if row.group == self.group:
                 return row
-        raise UnknownQueue(f"queue {self.queue!r} has no group {self.group!r}, only {[row.group for row in rows]}")
+        raise UnknownQueue(
+            f"queue {self.queue!r} has no group {self.group!r}, only {[row.group for row in rows]}"
+        )
 
     def _left(self, row: RouteStats) -> bool:
         mine = row.route.queue == self.queue and row.route.group == self.group
@@ -178,7 +182,8 @@ def condition_of(plain: dict[str, Any]) -> Condition:
     kind = _KINDS.get(arguments.pop("until", ""))
     if kind is None:
         raise ConfigurationError(f"unknown condition {plain.get('until')!r}; known are {sorted(_KINDS)}")
-    return cast("Any", kind)(**arguments)
+    made: Condition = cast("Any", kind)(**arguments)
+    return made
 
 
 def _required(ledger: Ledger | None, purpose: str) -> Ledger:

@@ -38,7 +38,9 @@ class PublishDecoratedOperator(DecoratedOperator, PublishToQueueOperator):
         **kwargs: Any,
     ) -> None:
         if is_async_callable(python_callable):
-            raise ConfigurationError(f"@task.publish: {python_callable.__name__} must be a `def`, not an `async def`")
+            raise ConfigurationError(
+                f"@task.publish: {python_callable.__name__} must be a `def`, not an `async def`"
+            )
         super().__init__(python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, **kwargs)
 
     def _items(self, context: Context) -> Iterator[Item]:

@@ -22,7 +22,8 @@ class MessagesLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
         """Path of the page, on whatever address Airflow is reached at."""
-        base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+        base_url: str = conf.get("api", "base_url", fallback="")
+        base = urlsplit(base_url).path.rstrip("/")
         return base + page_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)
 
 

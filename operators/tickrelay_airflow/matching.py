@@ -25,9 +25,13 @@ def check_match(match: Match) -> None:
     """
     for name, wanted in (match or {}).items():
         if name not in _ATTRIBUTES + _MAPPINGS:
-            raise ConfigurationError(f"match: unknown name {name!r}; known are {', '.join(_ATTRIBUTES + _MAPPINGS)}")
+            raise ConfigurationError(
+                f"match: unknown name {name!r}; known are {', '.join(_ATTRIBUTES + _MAPPINGS)}"
+            )
         if name in _MAPPINGS and not isinstance(wanted, Mapping):
-            raise ConfigurationError(f'match: {name} must name fields, as in {{"{name}": {{"field": "value"}}}}')
+            raise ConfigurationError(
+                f'match: {name} must name fields, as in {{"{name}": {{"field": "value"}}}}'
+            )
 
 
 def matcher(match: Match) -> Callable[[Message], bool]:
@@ -35,8 +39,8 @@ def matcher(match: Match) -> Callable[[Message], bool]:
     Whether a message is wanted.
 
     Args:
-        match: attribute -> value, and for `headers`, `extensions` and `data` field -> value; all must be equal. None
-            wants every message.
+        match: attribute -> value, and for `headers`, `extensions` and `data` field -> value; all must be
+            equal. None wants every message.
     """
 
     def wanted(message: Message) -> bool:

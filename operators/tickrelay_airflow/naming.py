@@ -3,9 +3,9 @@
 """
 `queue=` on our operators.
 
-Airflow's own operators have an argument of that name already: which workers run the task (Celery's queue). Ours means
-the message queue, since that is what everybody looks for; the executor's is `executor_queue=`. The message queue is
-kept as `queue_name`, so that Airflow finds in `queue` what it has always found there.
+Airflow's own operators have an argument of that name already: which workers run the task (Celery's queue).
+Ours means the message queue, since that is what everybody looks for; the executor's is `executor_queue=`. The
+message queue is kept as `queue_name`, so that Airflow finds in `queue` what it has always found there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import partial as make_partial
+from airflow.sdk.configuration import conf
 
 from tickrelay_messaging.errors import ConfigurationError
 
@@ -43,10 +44,14 @@ class MessageQueueOperator(BaseOperator):
     """An operator whose `queue=` is a queue of messages, mapped or not."""
 
     @classmethod
-    def partial(cls, **kwargs: Any) -> OperatorPartial:  # type: ignore[override] # the base's is a descriptor
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
         """As on any operator, with `queue=` as the queue of messages."""
         if "queue" in kwargs:
             kwargs["queue_name"] = kwargs.pop("queue")
         if "executor_queue" in kwargs:
             kwargs["queue"] = kwargs.pop("executor_queue")
-        return make_partial(cls, **kwargs)
+        made = make_partial(cls, **kwargs)
+        if made.kwargs.get("queue") is None:
+            # Airflow has found the default of our own `queue=` in its place.
+            made.kwargs["queue"] = conf.get("operators", "default_queue", fallback="default")
+        return made

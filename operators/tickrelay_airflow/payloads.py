@@ -53,7 +53,8 @@ class Defaults:
 
 def items_of(result: object) -> Iterator[Item]:
     """
-    What a function returned, item by item: a generator, iterator, list or tuple holds one each, None holds none.
+    What a function returned, item by item: a generator, iterator, list or tuple holds one each, None holds
+    none.
 
     Anything else (an object, a text, a number) is one payload itself.
 
@@ -61,7 +62,9 @@ def items_of(result: object) -> Iterator[Item]:
         InvalidMessage: a coroutine or asynchronous generator, which would have to be awaited.
     """
     if hasattr(result, "__await__") or hasattr(result, "__aiter__"):
-        raise InvalidMessage("the function is asynchronous: write it with `def`, since payloads are read one by one")
+        raise InvalidMessage(
+            "the function is asynchronous: write it with `def`, since payloads are read one by one"
+        )
     if result is None:
         return
     several = isinstance(result, (list, tuple)) or hasattr(result, "__next__")
@@ -131,11 +134,13 @@ def name_of(what: str, own: object, name: Name, data: object) -> str | None:
 
 def _field(what: str, name: str, data: object) -> object:
     if not isinstance(data, Mapping) or name not in data:
-        raise InvalidMessage(f"{what}={name!r} names a field of the payload, and there is none in {_short(data)}")
+        raise InvalidMessage(
+            f"{what}={name!r} names a field of the payload, and there is none in {_short(data)}"
+        )
     return data[name]
 
 
-def instant_of(what: str, value: Instant, now: datetime) -> datetime | None:
+def instant_of(what: str, value: object, now: datetime) -> datetime | None:
     """
     An aware instant.
 
@@ -151,7 +156,9 @@ def instant_of(what: str, value: Instant, now: datetime) -> datetime | None:
     except ValueError as error:
         raise InvalidMessage(f"{what}={value!r} is no ISO 8601 instant") from error
     if not isinstance(instant, datetime) or instant.tzinfo is None:
-        raise InvalidMessage(f"{what}={value!r} must be an instant with its offset from UTC, or a timedelta from now")
+        raise InvalidMessage(
+            f"{what}={value!r} must be an instant with its offset from UTC, or a timedelta from now"
+        )
     return instant
 
 

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""What Airflow learns about Tickrelay without importing the rest of it: loaded in every Airflow process, so it is light."""
+"""
+What Airflow learns about Tickrelay without importing the rest of it: loaded in every Airflow process, so it
+is light.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,9 @@ def _connection_type() -> dict[str, Any]:
     }
 
 
-def _field(label: str, description: str, *, secret: bool = False, default: str | None = None) -> dict[str, Any]:
+def _field(
+    label: str, description: str, *, secret: bool = False, default: str | None = None
+) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": ["string", "null"]}
     if secret:  # the URL may hold a password
         schema["format"] = "password"

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""One publishing task instance at work: a batch opened, streamed to the broker in chunks, and closed with its count."""
+"""
+One publishing task instance at work: a batch opened, streamed to the broker in chunks, and closed with its
+count.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
 CHUNK = 1_000
 """Most messages that are put on the queue, and waited for, at once."""
 CHUNK_BYTES = 4 << 20
-"""Most bytes of payload in a chunk, unless one message alone is larger: what bounds the memory of a publishing task."""
+"""
+Most bytes of payload in a chunk, unless one message alone is larger: what bounds the memory of a publishing
+task.
+"""
 
 
 @dataclass(slots=True)
@@ -72,7 +78,8 @@ class Publication:
 
     def publish(self, messages: Iterable[Message], proceed: Callable[[], None]) -> Published:
         """
-        Put the messages on the queue chunk by chunk, each confirmed before the next is read; then close the batch.
+        Put the messages on the queue chunk by chunk, each confirmed before the next is read; then close the
+        batch.
 
         Args:
             proceed: called between chunks; raises to stop.

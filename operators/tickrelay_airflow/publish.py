@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Asset
@@ -32,30 +32,40 @@ class PublishToQueueOperator(MessageQueueOperator):
     """
     Put messages on a queue; done when the broker has confirmed them all.
 
-    The ids are the same at every try and after a clear, so nothing is carried out twice: consumers drop what they know.
+    The ids are the same at every try and after a clear, so nothing is carried out twice: consumers drop what
+    they know.
 
     Args:
         queue: the queue of messages (templated). The executor's queue is `executor_queue`.
-        data: the payload (templated): one message, also where it is a list. Or a function: what it yields, or each
-            element of the list it returns, is a message; it may name context variables (`run_id`, `ti`...) as
-            arguments. Payloads are streamed, a thousand at a time, and never go through XCom.
-        id: names a payload within the task, so that its id doesn't hang on what else is in it: a field's name, or a
-            function of the payload. By default the payload's digest and its occurrence in the task.
+        data: the payload (templated): one message, also where it is a list. Or a function: what it yields, or
+            each element of the list it returns, is a message; it may name context variables (`run_id`,
+            `ti`...) as arguments. Payloads are streamed, a thousand at a time, and never go through XCom.
+        id: names a payload within the task, so that its id doesn't hang on what else is in it: a field's
+            name, or a function of the payload. By default the payload's digest and its occurrence in the
+            task.
         key: messages of one key belong together: a field's name, or a function of the payload.
         headers: text headers for every message (templated).
         type: CloudEvents type of the messages (templated).
         deliver_at: not before then (templated): an aware datetime, its ISO text, or a timedelta from now.
         expires: of no use after then (templated): the same.
         conn_id: the Airflow connection with broker and ledger.
-        republish: a cleared task publishes messages with new ids, to be carried out again (templated); retries of the
-            new run keep them. By default a cleared task publishes the same ids as before.
+        republish: a cleared task publishes messages with new ids, to be carried out again (templated);
+            retries of the new run keep them. By default a cleared task publishes the same ids as before.
         declare: make the queue, with its default group, if it doesn't exist.
 
     Returns:
         XCom with `batch_id`, `queue`, `published`, `distinct`, `already_done` and `ledger`.
     """
 
-    template_fields = ("queue_name", "data", "headers", "message_type", "deliver_at", "expires", "republish")
+    template_fields: Sequence[str] = (
+        "queue_name",
+        "data",
+        "headers",
+        "message_type",
+        "deliver_at",
+        "expires",
+        "republish",
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {"data": "json", "headers": "json"}
     operator_extra_links = (MessagesLink(),)
     ui_color = "#e8e4f8"
@@ -79,7 +89,9 @@ class PublishToQueueOperator(MessageQueueOperator):
     ) -> None:
         self.queue_name = sort_out(kwargs, queue, queue_name)
         super().__init__(**kwargs)
-        self.data = data
+        # Airflow would call a function it finds in a template field, and publish nothing of it.
+        self.payloads: Callable[..., object] | None = data if callable(data) else None
+        self.data = None if callable(data) else data
         self.id_of = id
         self.key_of = key
         self.headers = headers
@@ -115,11 +127,13 @@ class PublishToQueueOperator(MessageQueueOperator):
 
     def _proceed(self) -> None:
         if self._killed:
-            raise AirflowException("the task was killed: not everything is published; running it again completes it")
+            raise AirflowException(
+                "the task was killed: not everything is published; running it again completes it"
+            )
 
     def _items(self, context: Context) -> Iterator[Item]:
-        if callable(self.data):
-            return items_of(self.data(**_wanted(self.data, context)))
+        if self.payloads is not None:
+            return items_of(self.payloads(**_wanted(self.payloads, context)))
         return iter([Item(data=self.data)])
 
     def _defaults(self) -> Defaults:
@@ -154,7 +168,9 @@ class PublishToQueueOperator(MessageQueueOperator):
             result.published, result.distinct, result.queue, result.batch_id,
         )  # fmt: skip
         if publication.ordinal > 1:
-            self.log.info("This is run %d of the batch: %d already done", publication.ordinal, result.already_done)
+            self.log.info(
+                "This is run %d of the batch: %d already done", publication.ordinal, result.already_done
+            )
 
 
 def _batch(identity: TaskIdentity, queue: str) -> BatchInfo:

@@ -15,7 +15,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from tickrelay_airflow.collecting import collect
 from tickrelay_airflow.conditions import Arrived, Condition, Drained, Outcome, Settled
 from tickrelay_airflow.hook import QueueHook
-from tickrelay_airflow.links import MessagesLink
 from tickrelay_airflow.matching import Match, check_match, matcher
 from tickrelay_airflow.naming import MessageQueueOperator, sort_out
 from tickrelay_airflow.settings import DEFAULT_CONN_ID
@@ -42,16 +41,18 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
     Args:
         queue: the queue of messages (templated). The executor's queue is `executor_queue`.
         until: what to wait for:
-            `message`: one message of the sensors' group, given to this task and to no other; XCom has it as a dict.
-            A retried or cleared task is given the same message again.
-            `settled`: every message of the upstream `PublishToQueueOperator` tasks on this queue has come to its end
-            in the group. Dead or discarded ones fail the task; expired and revoked ones count. XCom has the counts.
+            `message`: one message of the sensors' group, given to this task and to no other; XCom has it as a
+            dict. A retried or cleared task is given the same message again.
+            `settled`: every message of the upstream `PublishToQueueOperator` tasks on this queue has come to its
+            end in the group. Dead or discarded ones fail the task; expired and revoked ones count. XCom has the
+            counts.
             `drained`: the group has nothing left to do, at the broker or parked in the ledger.
         group: the group of consumers (templated); for `message` the sensors' own, by default `airflow`.
-        match: which message (templated): attributes `id`, `source`, `type`, `subject`, `key`, and fields of `headers`,
-            `extensions` and `data`, all to be equal: `{"type": "order.paid", "data": {"region": "eu"}}`.
-        batch: for `settled`: batch id, or ids, instead of the upstream tasks' (templated); what a publishing task left
-            in XCom is fine too.
+        match: which message (templated): attributes `id`, `source`, `type`, `subject`, `key`, and fields of
+            `headers`, `extensions` and `data`, all to be equal:
+            `{"type": "order.paid", "data": {"region": "eu"}}`.
+        batch: for `settled`: batch id, or ids, instead of the upstream tasks' (templated); what a publishing
+            task left in XCom is fine too.
         conn_id: the Airflow connection with broker and ledger.
         deferrable: wait in the triggerer; otherwise in the worker, by `mode` and `poke_interval`.
         **kwargs: `timeout`, `soft_fail` and whatever else a sensor takes.
@@ -59,10 +60,9 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
 
     template_fields = ("queue_name", "group", "match", "batch")
     template_fields_renderers: ClassVar[dict[str, str]] = {"match": "json"}
-    operator_extra_links = ()
     ui_color = "#dff1ea"
 
-    def __init__(  # noqa: PLR0913 - an operator is its keywords
+    def __init__(
         self,
         *,
         queue: str | None = None,
@@ -85,7 +85,7 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
         self.conn_id = conn_id
         self.deferrable = deferrable
 
-    def execute(self, context: Context) -> Any:
+    def execute(self, context: Context) -> Any:  # noqa: RET503 - `defer` raises
         """
         Wait, in the triggerer or here.
 
@@ -170,7 +170,9 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
     def _message(self, condition: Arrived) -> dict[str, Any]:
         """The message from the mailbox, where it is this task's by now."""
         ledger = self._hook.require_ledger('QueueSensor(until="message")')
-        mail = ledger.mailbox.take(condition.queue, condition.group, condition.taker, matcher(condition.match))
+        mail = ledger.mailbox.take(
+            condition.queue, condition.group, condition.taker, matcher(condition.match)
+        )
         if mail is None:
             raise TickrelayError(f"the message for this task is gone from the mailbox of {condition.queue!r}")
         self.log.info("Received message %s from queue %s", mail.message.id, condition.queue)
@@ -198,7 +200,9 @@ def _check(until: str, match: Match, batch: object) -> None:
     if match and until != "message":
         raise ConfigurationError(f"match= chooses a message; until={until!r} looks at all of them")
     if batch and until != "settled":
-        raise ConfigurationError(f"batch= names what shall be settled; until={until!r} doesn't look at batches")
+        raise ConfigurationError(
+            f"batch= names what shall be settled; until={until!r} doesn't look at batches"
+        )
     if isinstance(match, Mapping):
         check_match(match)
 
@@ -208,7 +212,9 @@ def _fail_if_any_ended_badly(outcome: Outcome) -> None:
     bad = {name: counts for name, counts in handlers.items() if counts["dead"] or counts["discarded"]}
     if not bad:
         return
-    told = "; ".join(f"{name}: {c['dead']} dead, {c['discarded']} discarded, of {c['messages']}" for name, c in bad.items())
+    told = "; ".join(
+        f"{name}: {c['dead']} dead, {c['discarded']} discarded, of {c['messages']}" for name, c in bad.items()
+    )
     raise AirflowFailException(
         f"messages of queue {outcome['queue']!r} ended badly in group {outcome['group']!r} ({told}). "
         f"See them with `tickrelay dead list --queue {outcome['queue']}`; after replaying them, clear this task"

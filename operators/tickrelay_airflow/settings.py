@@ -66,7 +66,12 @@ class Settings:
                 f"connection {conn_id!r} names no broker: fill in its field 'Broker URL' "
                 '(extra {"broker": "sqlite:////var/lib/tickrelay/queue.db"})'
             )
-        found = cls(conn_id, extra["broker"], extra.get("ledger") or None, extra.get("deployment") or DEFAULT_DEPLOYMENT)
+        found = cls(
+            conn_id,
+            extra["broker"],
+            extra.get("ledger") or None,
+            extra.get("deployment") or DEFAULT_DEPLOYMENT,
+        )
         found._mask()
         return found
 
@@ -81,6 +86,6 @@ class Settings:
 def _missing(conn_id: str) -> str:
     return (
         f"connection {conn_id!r} isn't defined: add one of type 'Tickrelay' under Admin > Connections, or set "
-        f'AIRFLOW_CONN_{conn_id.upper()} to {{"conn_type": "tickrelay", "extra": {{"broker": "sqlite:////path/queue.db", '
-        '"ledger": "sqlite:////path/ledger.db"}}'
+        f'AIRFLOW_CONN_{conn_id.upper()} to {{"conn_type": "tickrelay", "extra": '
+        '{"broker": "sqlite:////path/queue.db", "ledger": "sqlite:////path/ledger.db"}}'
     )

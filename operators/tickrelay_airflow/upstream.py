@@ -24,8 +24,8 @@ def batches_of(sensor: QueueSensor, context: Context, ledger: Ledger) -> Batches
     """
     The batches a sensor waits for.
 
-    Upstream tasks' come from their XCom, which tells what their latest run published; for a task that left none
-    (`do_xcom_push=False`), from the ledger.
+    Upstream tasks' come from their XCom, which tells what their latest run published; for a task that left
+    none (`do_xcom_push=False`), from the ledger.
 
     Raises:
         ConfigurationError: there are none.
@@ -60,7 +60,10 @@ def _told(batch: object, ledger: Ledger) -> Batches:
 def _publishing(sensor: QueueSensor) -> list[Any]:
     """The publishing tasks upstream, near or far, mapped or not."""
     upstream = sensor.get_flat_relatives(upstream=True)
-    return sorted((task for task in upstream if issubclass(_class_of(task), PublishToQueueOperator)), key=lambda t: t.task_id)
+    return sorted(
+        (task for task in upstream if issubclass(_class_of(task), PublishToQueueOperator)),
+        key=lambda t: t.task_id,
+    )
 
 
 def _class_of(task: Any) -> type:
@@ -87,7 +90,7 @@ def _from_ledger(sensor: QueueSensor, context: Context, task: Any, ledger: Ledge
     return {batch.info.id: batch.count for batch in newest.values()}
 
 
-def _same_index(sensor: QueueSensor, context: Context, task: Any) -> dict[str, int]:
+def _same_index(sensor: QueueSensor, context: Context, task: Any) -> dict[str, Any]:
     """Inside one mapped task group a sensor waits for its own index only."""
     group = sensor.get_closest_mapped_task_group()
     if group is None or task.get_closest_mapped_task_group() is not group:

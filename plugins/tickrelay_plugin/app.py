@@ -3,8 +3,8 @@
 """
 The pages: read-only, behind Airflow's own authentication and DAG permissions, without a line of script.
 
-What can't be imported here makes the whole application unavailable; there is no path on which a route is served
-without its guard.
+What can't be imported here makes the whole application unavailable; there is no path on which a route is
+served without its guard.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from tickrelay_plugin import formats
 from tickrelay_plugin.view import MessagesView, look_up
 
 _templates = Environment(
-    loader=PackageLoader("tickrelay_plugin", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    loader=PackageLoader("tickrelay_plugin", "pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
 )
 _templates.filters |= formats.FILTERS
 
@@ -52,8 +55,8 @@ def _found(
     What both routes show. Runs after their guard, which reads `dag_id` from the path as well.
 
     Args:
-        map_index: Airflow's pages leave their placeholder in place for tasks that aren't mapped, so anything that is
-            no number means every index.
+        map_index: Airflow's pages leave their placeholder in place for tasks that aren't mapped, so anything
+            that is no number means every index.
     """
     # "~" is "any DAG" to Airflow's guard, so it must not get further than this.
     if dag_id == "~" or DagModel.get_dagmodel(dag_id) is None:

@@ -1,11 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""The plugin as Airflow finds it. Every Airflow process imports this module, so the pages themselves load with their first request."""
+"""
+The plugin as Airflow finds it. Every Airflow process imports this module, so the pages themselves load with
+their first request.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -21,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class Pages:
-    """An ASGI application that is built when first asked. If it can't be built, it answers 503 and shows nothing."""
+    """
+    An ASGI application that is built when first asked. If it can't be built, it answers 503 and shows
+    nothing.
+    """
 
     def __init__(self) -> None:
         self._app: Any = None
@@ -36,7 +42,7 @@ class Pages:
     def _built(self) -> Any:
         if self._app is None:
             try:
-                from tickrelay_plugin.app import build  # noqa: PLC0415 - FastAPI is for the API server only
+                from tickrelay_plugin.app import build
 
                 self._app = build()
             except Exception:
@@ -50,16 +56,22 @@ async def _unavailable(scope: Scope, receive: Channel, send: Channel) -> None:  
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": b"Tickrelay's pages can't be loaded; see the API server's log."})
+    await send(
+        {
+            "type": "http.response.body",
+            "body": b"Tickrelay's pages can't be loaded; see the API server's log.",
+        }
+    )
 
 
 class TickrelayPlugin(AirflowPlugin):
     """Pages of messages inside Airflow, and the timetable."""
 
+    # Instance variables to a type checker, as in Airflow's own class; nobody changes them.
     name = "tickrelay"
-    timetables: ClassVar[list[Any]] = [CronSchedule]
-    fastapi_apps: ClassVar[list[Any]] = [{"app": Pages(), "url_prefix": "/tickrelay", "name": "Tickrelay"}]
-    external_views: ClassVar[list[Any]] = [
+    timetables: list[Any] = [CronSchedule]  # noqa: RUF012
+    fastapi_apps: list[Any] = [{"app": Pages(), "url_prefix": "/tickrelay", "name": "Tickrelay"}]  # noqa: RUF012
+    external_views: list[Any] = [  # noqa: RUF012
         {
             "name": "Messages",
             # Relative, so that it holds behind a proxy's base path too.

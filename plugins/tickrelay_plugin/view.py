@@ -100,12 +100,22 @@ class MessagesView(BaseModel):
 
 
 def look_up(*, dag_id: str, run_id: str, task_id: str, map_index: int | None, after: int) -> MessagesView:
-    """What became of a task instance's messages, a page of them; with `map_index` None of all its instances' batches."""
+    """
+    What became of a task instance's messages, a page of them; with `map_index` None of all its instances'
+    batches.
+    """
     view = MessagesView(
-        dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index, status="not_published", after=after
+        dag_id=dag_id,
+        run_id=run_id,
+        task_id=task_id,
+        map_index=map_index,
+        status="not_published",
+        after=after,
     )
     try:
-        ledger = QueueHook(conf.get("tickrelay", "conn_id", fallback="tickrelay_default")).require_ledger("This page")
+        ledger = QueueHook(conf.get("tickrelay", "conn_id", fallback="tickrelay_default")).require_ledger(
+            "This page"
+        )
         _fill(view, ledger)
     except TickrelayError as error:
         return view.model_copy(update={"status": "no_ledger", "problem": str(error)})
@@ -132,7 +142,9 @@ def _fill(view: MessagesView, ledger: Ledger) -> None:
 
 
 def _batch(ledger: Ledger, batch: Batch) -> BatchView:
-    groups = sorted({row.route.group for row in ledger.history.stats() if row.route.queue == batch.info.queue})
+    groups = sorted(
+        {row.route.group for row in ledger.history.stats() if row.route.queue == batch.info.queue}
+    )
     rows = [row for group in groups for row in ledger.batches.progress(batch.info.id, group)]
     return BatchView(
         id=batch.info.id,

@@ -3,9 +3,9 @@
 """
 The triggerer's one waiter for each pair of broker and ledger, whatever number of sensors waits.
 
-Nothing here runs on the triggerer's event loop: one thread checks conditions, one hears the ledger's changes, and one
-for each group that sensors want messages from receives them. They rest when nobody waits. A coroutine only awaits
-a future, which the checking thread fulfils through `call_soon_threadsafe`.
+Nothing here runs on the triggerer's event loop: one thread checks conditions, one hears the ledger's changes,
+and one for each group that sensors want messages from receives them. They rest when nobody waits. A coroutine
+only awaits a future, which the checking thread fulfils through `call_soon_threadsafe`.
 """
 
 from __future__ import annotations
@@ -16,22 +16,29 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tickrelay_airflow import pool
 from tickrelay_airflow.triggers.receiver import Receiver
 from tickrelay_messaging.errors import TickrelayError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tickrelay_airflow.conditions import Condition, Outcome
     from tickrelay_airflow.settings import Settings
+    from tickrelay_messaging.brokers.base import Broker
+    from tickrelay_messaging.ledger.base import Ledger
 
 log = logging.getLogger(__name__)
 
 SAFETY = 3.0
 """Seconds after which everything is checked again even if nobody said that something changed."""
 SHARE = 3.0
-"""How many times as long as a round of checks took to rest after it: a busy ledger can't keep the triggerer busy."""
+"""
+How many times as long as a round of checks took to rest after it: a busy ledger can't keep the triggerer
+busy.
+"""
 REST = 0.05
 """Shortest rest between two rounds in seconds."""
 PAUSE = 2.0
@@ -45,14 +52,22 @@ class _Waiter:
     future: asyncio.Future[Outcome]
 
     def fulfil(self, outcome: Outcome) -> None:
-        self._call(lambda: self.future.done() or self.future.set_result(outcome))
+        self._call(self._set_result, outcome)
 
     def fail(self, error: Exception) -> None:
-        self._call(lambda: self.future.done() or self.future.set_exception(error))
+        self._call(self._set_exception, error)
 
-    def _call(self, action: object) -> None:
+    def _call(self, action: Callable[[Any], None], what: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(action)  # type: ignore[arg-type] # what it returns is of no use
+            self.loop.call_soon_threadsafe(action, what)
+
+    def _set_result(self, outcome: Outcome) -> None:
+        if not self.future.done():
+            self.future.set_result(outcome)
+
+    def _set_exception(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class Hub:
@@ -115,22 +130,32 @@ class Hub:
     def _check_for_ever(self) -> None:
         """The checking thread, as long as somebody waits."""
         while waiters := self._present():
-            started = time.monotonic()
-            rest = REST
             try:
-                self._start_helpers(waiters)
-                self._check_all(waiters)
+                rest = self._round(waiters)
             except TickrelayError as error:
                 log.warning("Tickrelay sensors wait for a service: %s", error)
                 rest = PAUSE
             except Exception:
                 log.exception("Tickrelay hub: a round of checks failed")
                 rest = PAUSE
-            time.sleep(max(rest, SHARE * (time.monotonic() - started)))
+            time.sleep(rest)
             self._changed.wait(SAFETY)
 
+    def _round(self, waiters: list[_Waiter]) -> float:
+        """Check everything once; returns how long to rest."""
+        broker = pool.broker(self._settings.broker)
+        ledger = pool.ledger(self._settings.ledger) if self._settings.ledger else None
+        started = time.monotonic()
+        self._start_helpers(waiters)
+        for waiter in waiters:
+            self._check(waiter, broker, ledger)
+        return max(REST, SHARE * (time.monotonic() - started))
+
     def _present(self) -> list[_Waiter]:
-        """Who waits now; with nobody left the thread's end is settled under the lock, so that no one is forgotten."""
+        """
+        Who waits now; with nobody left the thread's end is settled under the lock, so that no one is
+        forgotten.
+        """
         self._changed.clear()
         with self._lock:
             if not self._waiters:
@@ -139,22 +164,16 @@ class Hub:
                 self._stop_receivers(set())
             return list(self._waiters)
 
-    def _check_all(self, waiters: list[_Waiter]) -> None:
-        broker = pool.broker(self._settings.broker)
-        ledger = pool.ledger(self._settings.ledger) if self._settings.ledger else None
-        for waiter in waiters:
-            try:
-                outcome = waiter.condition.check(broker, ledger)
-            except TickrelayError as error:
-                if error.retryable:
-                    raise
-                waiter.fail(error)
-                continue
-            except Exception as error:  # noqa: BLE001 - one sensor's trouble isn't the others'
-                waiter.fail(error)
-                continue
-            if outcome is not None:
-                waiter.fulfil(outcome)
+    def _check(self, waiter: _Waiter, broker: Broker, ledger: Ledger | None) -> None:
+        try:
+            outcome = waiter.condition.check(broker, ledger)
+        except Exception as error:  # one sensor's trouble isn't the others', but a service's is
+            if isinstance(error, TickrelayError) and error.retryable:
+                raise
+            waiter.fail(error)
+            return
+        if outcome is not None:
+            waiter.fulfil(outcome)
 
     def _start_helpers(self, waiters: list[_Waiter]) -> None:
         """A thread that hears the ledger, and one for each group that messages are wanted from."""

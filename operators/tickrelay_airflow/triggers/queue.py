@@ -23,14 +23,14 @@ class QueueTrigger(BaseTrigger):
     Args:
         conn_id: the Airflow connection. Only its name is stored; its URLs may hold passwords.
         condition: what to wait for, as `Condition.as_dict` gives it.
-        **others: what another version of this class has stored. A trigger that can't be made at all would block the
-            triggerer's slot of its number for good, so nothing is refused here.
+        **others: what another version of this class has stored. A trigger that can't be made at all would
+            block the triggerer's slot of its number for good, so nothing is refused here.
     """
 
     def __init__(
         self, conn_id: str = DEFAULT_CONN_ID, condition: dict[str, Any] | None = None, **others: Any
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's
         self.conn_id = conn_id
         self.condition = condition or {}
         self.others = others
@@ -49,6 +49,10 @@ class QueueTrigger(BaseTrigger):
             hub = Hub.shared(await Settings.aload(self.conn_id))
             outcome = await hub.until(condition)
         except Exception as error:  # noqa: BLE001 - the task fails with the reason, not with a lost trigger
-            yield TriggerEvent({"status": "error", "error": f"{type(error).__name__}: {error}"})
+            yield _event({"status": "error", "error": f"{type(error).__name__}: {error}"})
         else:
-            yield TriggerEvent({"status": "fulfilled", "outcome": outcome})
+            yield _event({"status": "fulfilled", "outcome": outcome})
+
+
+def _event(payload: dict[str, Any]) -> TriggerEvent:
+    return TriggerEvent(payload)
