@@ -72,7 +72,7 @@ def _use_connection() -> None:
     """Broker and ledger from the Airflow connection, where the environment names none."""
     if "TICKRELAY_BROKER" in os.environ:
         return
-    from tickrelay_airflow.settings import DEFAULT_CONN_ID, Settings
+    from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID, Settings
 
     # Otherwise Airflow looks for connections in the environment only; its own commands do the same.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.decorator import DecoratedOperator, is_async_callable, task_decorator_factory
 
-from tickrelay_airflow.payloads import Item, items_of
 from tickrelay_airflow.publish import PublishToQueueOperator
+from tickrelay_airflow.publishing.payloads import Item, items_of
 from tickrelay_messaging.errors import ConfigurationError
 
 if TYPE_CHECKING:

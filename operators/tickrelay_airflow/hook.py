@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from tickrelay_airflow import pool
-from tickrelay_airflow.settings import DEFAULT_CONN_ID, Settings
+from tickrelay_airflow.connection import pool
+from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID, Settings
 from tickrelay_messaging.errors import ConfigurationError, UnknownQueue
 
 if TYPE_CHECKING:

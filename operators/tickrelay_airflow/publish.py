@@ -12,12 +12,12 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException
 from opentelemetry import propagate
 
+from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID
 from tickrelay_airflow.hook import QueueHook
 from tickrelay_airflow.links import MessagesLink
 from tickrelay_airflow.naming import MessageQueueOperator, sort_out
-from tickrelay_airflow.payloads import Composer, Defaults, Instant, Item, Name, items_of
-from tickrelay_airflow.publication import Publication
-from tickrelay_airflow.settings import DEFAULT_CONN_ID
+from tickrelay_airflow.publishing.payloads import Composer, Defaults, Instant, Item, Name, items_of
+from tickrelay_airflow.publishing.publication import Publication
 from tickrelay_messaging.ids import TaskIdentity
 from tickrelay_messaging.ledger.records import BatchInfo
 from tickrelay_messaging.message import DEFAULT_TYPE

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException
 
-from tickrelay_airflow.collecting import collect
-from tickrelay_airflow.conditions import Arrived, Condition, Drained, Outcome, Settled
+from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID
 from tickrelay_airflow.hook import QueueHook
-from tickrelay_airflow.matching import Match, check_match, matcher
 from tickrelay_airflow.naming import MessageQueueOperator, sort_out
-from tickrelay_airflow.settings import DEFAULT_CONN_ID
 from tickrelay_airflow.triggers.queue import QueueTrigger
-from tickrelay_airflow.upstream import batches_of
+from tickrelay_airflow.waiting.collecting import collect
+from tickrelay_airflow.waiting.conditions import Arrived, Condition, Drained, Outcome, Settled
+from tickrelay_airflow.waiting.matching import Match, check_match, matcher
+from tickrelay_airflow.waiting.upstream import batches_of
 from tickrelay_messaging.brokers.base import DEFAULT_GROUP, QueueSpec
 from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 from tickrelay_messaging.ids import stable_id

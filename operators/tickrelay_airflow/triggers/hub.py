@@ -18,15 +18,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tickrelay_airflow import pool
+from tickrelay_airflow.connection import pool
 from tickrelay_airflow.triggers.receiver import Receiver
 from tickrelay_messaging.errors import TickrelayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tickrelay_airflow.conditions import Condition, Outcome
-    from tickrelay_airflow.settings import Settings
+    from tickrelay_airflow.connection.settings import Settings
+    from tickrelay_airflow.waiting.conditions import Condition, Outcome
     from tickrelay_messaging.brokers.base import Broker
     from tickrelay_messaging.ledger.base import Ledger
 

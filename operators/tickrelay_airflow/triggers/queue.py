@@ -9,9 +9,9 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from tickrelay_airflow.conditions import condition_of
-from tickrelay_airflow.settings import DEFAULT_CONN_ID, Settings
+from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID, Settings
 from tickrelay_airflow.triggers.hub import Hub
+from tickrelay_airflow.waiting.conditions import condition_of
 
 
 class QueueTrigger(BaseTrigger):

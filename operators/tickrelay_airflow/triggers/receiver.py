@@ -8,13 +8,13 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from tickrelay_airflow import pool
-from tickrelay_airflow.collecting import collect
+from tickrelay_airflow.connection import pool
+from tickrelay_airflow.waiting.collecting import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tickrelay_airflow.settings import Settings
+    from tickrelay_airflow.connection.settings import Settings
     from tickrelay_messaging.brokers.base import Subscription
 
 log = logging.getLogger(__name__)

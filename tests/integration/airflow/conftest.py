@@ -47,7 +47,7 @@ def airflow_db():
 @pytest.fixture
 def hook(tmp_path, monkeypatch):
     """The default connection's hook, on files of this test's own."""
-    from tickrelay_airflow import pool
+    from tickrelay_airflow.connection import pool
     from tickrelay_airflow.hook import QueueHook
     from tickrelay_airflow.triggers.hub import Hub
 

@@ -38,7 +38,7 @@ def urls(tmp_path):
 @pytest.fixture
 def hook(urls, monkeypatch):
     """The default connection's hook; whatever was opened is closed afterwards."""
-    from tickrelay_airflow import pool
+    from tickrelay_airflow.connection import pool
     from tickrelay_airflow.hook import QueueHook
 
     connect(monkeypatch, urls)

@@ -19,12 +19,12 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
-from tickrelay_airflow.conditions import Arrived, Drained, Settled, condition_of
+from tickrelay_airflow.connection.settings import Settings
 from tickrelay_airflow.publish import PublishToQueueOperator
 from tickrelay_airflow.sensor import QueueSensor
-from tickrelay_airflow.settings import Settings
 from tickrelay_airflow.triggers.hub import Hub
 from tickrelay_airflow.triggers.queue import QueueTrigger
+from tickrelay_airflow.waiting.conditions import Arrived, Drained, Settled, condition_of
 from tickrelay_messaging.brokers.base import QueueSpec
 from tickrelay_messaging.errors import ConfigurationError, LedgerMismatch, TickrelayError, UnknownQueue
 from tickrelay_messaging.ledger.records import DeadFilter, Verdict

@@ -18,7 +18,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from tickrelay_airflow.publish import PublishToQueueOperator
-from tickrelay_airflow.schedule_entry import Entry, Problem, read_entries
+from tickrelay_airflow.schedules.entry import Entry, Problem, read_entries
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID
 from tickrelay_airflow.cron import CronError
-from tickrelay_airflow.settings import DEFAULT_CONN_ID
 from tickrelay_airflow.timetable import CronSchedule
 from tickrelay_messaging import strict_json
 from tickrelay_messaging.message import DEFAULT_TYPE

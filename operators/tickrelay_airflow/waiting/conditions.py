@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from tickrelay_airflow.matching import Match, matcher
+from tickrelay_airflow.waiting.matching import Match, matcher
 from tickrelay_messaging.errors import ConfigurationError, UnknownQueue
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tickrelay_messaging.brokers import open_broker
 from tickrelay_messaging.ledger import open_ledger
 
 if TYPE_CHECKING:
-    from tickrelay_airflow.settings import Settings
+    from tickrelay_airflow.connection.settings import Settings
     from tickrelay_messaging.brokers.base import Broker
     from tickrelay_messaging.ledger.base import Ledger
 

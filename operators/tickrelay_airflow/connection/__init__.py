@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""An Airflow connection as broker, ledger and deployment."""
