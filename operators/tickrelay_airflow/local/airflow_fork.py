@@ -40,7 +40,7 @@ _SHARED = {
 
 def migrate() -> None:
     """Make the metadata database, or bring it up to date."""
-    from airflow.utils.db import initdb  # noqa: PLC0415 - importing Airflow takes seconds; the keeper answers before
+    from airflow.utils.db import initdb
 
     initdb()
 
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _airflow(arguments: Sequence[str]) -> int:
-    from airflow.__main__ import main  # noqa: PLC0415 - only forks import Airflow
+    from airflow.__main__ import main
 
     sys.argv = ["airflow", *arguments]
     main()
@@ -82,12 +82,12 @@ def _airflow(arguments: Sequence[str]) -> int:
 
 def _forget_connections() -> None:
     """A connection must not be shared by two processes."""
-    from airflow import settings  # noqa: PLC0415 - only forks import Airflow
+    from airflow import settings
 
     settings.dispose_orm(do_log=False)
 
 
 def _reconnect() -> None:
-    from airflow import settings  # noqa: PLC0415 - only forks import Airflow
+    from airflow import settings
 
     settings.configure_orm()

@@ -122,8 +122,8 @@ class Component:
 
     def _execute(self, argv: Sequence[str]) -> None:
         if self.spec.kind == "command":
-            os.execvp(argv[0], list(argv))
-        from tickrelay_airflow.local import airflow_fork  # noqa: PLC0415 - imports Airflow's side only where it is run
+            os.execvp(argv[0], list(argv))  # noqa: S606 - there is no shell between a plan and its program
+        from tickrelay_airflow.local import airflow_fork
 
         airflow_fork.run(argv)
 

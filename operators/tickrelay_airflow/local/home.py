@@ -16,6 +16,8 @@ from pathlib import Path
 
 from tickrelay_messaging.errors import ConfigurationError
 
+LOG_LIMIT = 10 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -62,6 +64,12 @@ class Home:
         for folder in (self.path, self.airflow, self.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def tidy(self) -> None:
+        """Put logs over `LOG_LIMIT` bytes aside, in place of those put aside before."""
+        for log in self.logs.glob("*.log"):
+            if log.stat().st_size > LOG_LIMIT:
+                log.replace(log.with_suffix(".log.1"))
+
     @contextmanager
     def hold(self) -> Iterator[None]:
         """
@@ -75,8 +83,8 @@ class Home:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ConfigurationError(
-                    f"{self.path} is in use by another `tickrelay up` (pid {_first_line(lock.name)}); stop that one, or "
-                    "start a second system beside it with --home DIRECTORY"
+                    f"{self.path} is in use by another `tickrelay up` (pid {_first_line(lock.name)}); stop that one, "
+                    "or start a second system beside it with --home DIRECTORY"
                 ) from None
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")

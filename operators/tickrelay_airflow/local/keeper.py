@@ -29,7 +29,7 @@ from tickrelay_airflow.local.processes import Identity, save
 _LOOK = 0.2
 """Seconds between two looks at the children."""
 _SECOND_ASKING = 4.0
-"""Seconds until a component is asked to stop a second time: Airflow's scheduler and triggerer take that as "don't wait"."""
+"""Seconds until a component is asked a second time, which Airflow's scheduler and triggerer take as "don't wait"."""
 
 
 @dataclass(slots=True)
@@ -38,10 +38,12 @@ class Keeper:
     Args:
         components: all of them, in the order they are started.
         record: where the identities of the living are kept for the next start.
+        events: file descriptor of the lines for `up`.
     """
 
     components: Sequence[Component]
     record: Path
+    events: int
     stopping: bool = False
     _input: bytes = field(default=b"", repr=False)
 
@@ -61,7 +63,7 @@ class Keeper:
             self._start(component)
         airflow = self._of("airflow")
         if airflow:
-            say("airflow", "preparing", detail="metadata database")
+            self._say("airflow", "preparing", detail="metadata database")
             airflow_fork.migrate()
         for component in airflow:
             self._listen(0)
@@ -76,7 +78,7 @@ class Keeper:
     def _start(self, component: Component) -> None:
         component.start()
         self._save()
-        say(component.spec.name, "running", pid=component.identity.pid if component.identity else 0)
+        self._say(component.spec.name, "running", pid=component.identity.pid if component.identity else 0)
 
     def _look_after(self) -> None:
         for component in self.components:
@@ -88,9 +90,11 @@ class Keeper:
     def _report_end(self, component: Component) -> None:
         self._save()
         if component.wanted:
-            say(component.spec.name, "died", detail=f"exit code {component.code}: {component.last_words()}")
+            self._say(
+                component.spec.name, "died", detail=f"exit code {component.code}: {component.last_words()}"
+            )
         else:
-            say(component.spec.name, "stopped", detail=f"exit code {component.code}")
+            self._say(component.spec.name, "stopped", detail=f"exit code {component.code}")
 
     def _stop_all(self) -> None:
         for phase in sorted({component.spec.phase for component in self.components}):
@@ -114,7 +118,8 @@ class Keeper:
                     component.ask_to_stop()
             for component in left:
                 if waited > component.spec.grace:
-                    say(component.spec.name, "killed", detail=f"had not stopped after {component.spec.grace:.0f} s")
+                    detail = f"had not stopped after {component.spec.grace:.0f} s"
+                    self._say(component.spec.name, "killed", detail=detail)
                     component.kill()
             time.sleep(0.05)
 
@@ -139,25 +144,27 @@ class Keeper:
         living = [component.identity for component in self.components if component.identity is not None]
         save(self.record, [Identity.of("keeper", os.getpid()), *living])
 
+    def _say(self, component: str, state: str, **more: Any) -> None:
+        """One line to `up`; nobody may be listening any more."""
+        line = json.dumps({"at": time.time(), "component": component, "state": state, **more})
+        with suppress(BrokenPipeError):
+            os.write(self.events, line.encode() + b"\n")
+
     def _on_signal(self, number: int, frame: object) -> None:
         del number, frame
         self.stopping = True
 
 
-def say(component: str, state: str, **more: Any) -> None:
-    """One line to `up`; nobody may be listening any more."""
-    line = json.dumps({"at": time.time(), "component": component, "state": state, **more})
-    with suppress(BrokenPipeError):
-        print(line, flush=True)
-
-
 def main() -> None:
     """Read the plan from the first line of standard input and carry it out."""
+    # Whatever else is printed in here, by Airflow's imports above all, belongs into the log.
+    events = os.dup(1)
+    os.dup2(2, 1)
     plan = json.loads(_first_line())
     logs = Path(plan["logs"])
     specs = [Spec(**entry) for entry in plan["components"]]
     components = [Component(spec, logs / f"{spec.name}.log") for spec in specs]
-    Keeper(components, Path(plan["record"])).run()
+    Keeper(components, Path(plan["record"]), events).run()
 
 
 def _first_line() -> bytes:

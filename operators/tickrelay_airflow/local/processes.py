@@ -55,7 +55,9 @@ class Identity:
         """Everything alive in the session, and what its members started in sessions of their own."""
         if self._replaced():
             return []
-        members = {process.pid: process for process in psutil.process_iter() if _session_of(process.pid) == self.pid}
+        members = {
+            process.pid: process for process in psutil.process_iter() if _session_of(process.pid) == self.pid
+        }
         for process in list(members.values()):
             with suppress(psutil.Error):
                 members |= {child.pid: child for child in process.children(recursive=True)}

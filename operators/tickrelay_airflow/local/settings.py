@@ -65,6 +65,10 @@ class LocalSettings:
         if self.consumer and not (self.project / file).is_file():
             raise ConfigurationError(f"there is no consumer file {file}; name one with --consumer FILE:ATTR")
         if any(mark in str(self.home.path) for mark in "?#%\n"):
-            raise ConfigurationError(f"{self.home.path}: a state directory's path must not hold ? # % or a line break")
+            raise ConfigurationError(
+                f"{self.home.path}: a state directory's path must not hold ? # % or a line break"
+            )
         if not os.access(self.home.path, os.W_OK):
-            raise ConfigurationError(f"{self.home.path} can't be written to; name another with --home DIRECTORY")
+            raise ConfigurationError(
+                f"{self.home.path} can't be written to; name another with --home DIRECTORY"
+            )

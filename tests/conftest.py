@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share. Folders have conftests of their own for their services."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def artifacts() -> Path:
+    """Where screenshots and logs of tests go; never committed."""
+    folder = ROOT / "test-artifacts"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of the loopback interface nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str], str]:
+    """
+    `need("chromium")` is the path of a program. Without it the test is skipped, but on CI it fails: a test that nobody
+    runs proves nothing.
+    """
+
+    def find(program: str) -> str:
+        path = shutil.which(program)
+        if path is None:
+            reason = f"{program} is not installed; ./test says how to get it"
+            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., object]:
+    """`eventually(condition, within=20)` waits until a condition is truthy and returns its value, else fails."""
+
+    def wait(condition: Callable[[], T], *, within: float = 20.0, every: float = 0.1) -> T:
+        deadline = time.monotonic() + within
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                words = (condition.__doc__ or condition.__name__).strip()
+                pytest.fail(f"not within {within:g} s: {words}; last answer: {value!r}")
+            time.sleep(every)
+
+    return wait
