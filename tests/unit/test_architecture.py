@@ -23,7 +23,7 @@ MOST_LINES = 400
 DRIVERS = {
     "sqlite3": (
         "messaging/tickrelay_messaging/sqlite_file.py",
-        "*/brokers/*sqlite*.py",
+        "*/brokers/sqlite/*.py",
         "*/ledger/*sqlite*.py",
     ),
     "pika": ("*/brokers/*rabbitmq*.py",),

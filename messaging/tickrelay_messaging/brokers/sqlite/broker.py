@@ -17,12 +17,6 @@ from typing import ClassVar, Self, TypeVar
 from weakref import WeakSet
 
 from tickrelay_messaging import doorbell
-from tickrelay_messaging.brokers import _sqlite_headers as headers
-from tickrelay_messaging.brokers import _sqlite_rows as rows
-from tickrelay_messaging.brokers import _sqlite_views as views
-from tickrelay_messaging.brokers._sqlite_file import PATIENCE, check_room
-from tickrelay_messaging.brokers._sqlite_store import CommitUnknown, Store
-from tickrelay_messaging.brokers._sqlite_subscription import SqliteSubscription
 from tickrelay_messaging.brokers.base import (
     DEFAULT_GROUP,
     Broker,
@@ -32,6 +26,10 @@ from tickrelay_messaging.brokers.base import (
     QueueSpec,
 )
 from tickrelay_messaging.brokers.names import check_name
+from tickrelay_messaging.brokers.sqlite import headers, rows, views
+from tickrelay_messaging.brokers.sqlite.file import PATIENCE, check_room
+from tickrelay_messaging.brokers.sqlite.store import CommitUnknown, Store
+from tickrelay_messaging.brokers.sqlite.subscription import SqliteSubscription
 from tickrelay_messaging.brokers.urls import file_path
 from tickrelay_messaging.errors import (
     CallerError,
