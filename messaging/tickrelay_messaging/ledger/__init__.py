@@ -29,7 +29,7 @@ def open_ledger(url: str) -> Ledger:
     path = unquote(urlsplit(f"sqlite://{rest}").path)[1:]
     if not path:
         raise ConfigurationError("the ledger URL names no file; use sqlite:///path/to/ledger.db")
-    from tickrelay_messaging.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - a store's driver loads with the store
+    from tickrelay_messaging.ledger.sqlite import SqliteLedger
 
     return SqliteLedger(Path(path))
 

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 The ledger seam: what became of every message, and everything else that must outlive a process.
 
             claim                               settle
  (unknown) -------> claimed(owner, fence, lease) -------> done
-                     |  ^      \\
-            failure  |  | due    \\ too many attempts or crashes, undecodable, mismatch
+                     |  ^      \
+            failure  |  | due    \ too many attempts or crashes, undecodable, mismatch
                      v  |         v
               waiting(due, attempt)   dead(reason, attempts, stack) -> waiting (replay, counters reset) | discarded
 
@@ -90,7 +90,9 @@ class Batches(ABC):
         """A row for each handler known in that group of the batch's queue; empty while no consumer was ever seen."""
 
     @abstractmethod
-    def find(self, *, dag_id: str, run_id: str, task_id: str | None = None, map_index: int | None = None) -> list[Batch]:
+    def find(
+        self, *, dag_id: str, run_id: str, task_id: str | None = None, map_index: int | None = None
+    ) -> list[Batch]:
         """The batches of a DAG run, or of one of its tasks; oldest first."""
 
     @abstractmethod
@@ -215,7 +217,8 @@ class Ledger(ABC):
         Take up to `limit` waiting messages that are due, oldest first.
 
         Args:
-            suspects: take those that must run alone, instead of the others; the caller runs nothing beside them.
+            suspects: take the one that must run alone, whatever the limit, instead of the others; the caller runs
+                nothing beside it.
         """
 
     @abstractmethod

@@ -30,4 +30,6 @@ def other_payload_key(key: bytes, digest: str) -> bytes:
 @lru_cache(maxsize=4096)
 def _scope(*parts: str) -> blake2b:
     """Length before text, so that no two lists of parts run together."""
-    return blake2b(b"".join(b"%d:%s" % (len(raw), raw) for raw in (part.encode() for part in parts)), digest_size=SIZE)
+    return blake2b(
+        b"".join(b"%d:%s" % (len(raw), raw) for raw in (part.encode() for part in parts)), digest_size=SIZE
+    )

@@ -226,7 +226,7 @@ class Due:
 
     Attributes:
         at: when the first message that may run beside others is due (Unix seconds), None if there is none.
-        suspects: how many messages wait to run alone.
+        suspects: how many messages are due that must run alone.
     """
 
     at: float | None = None

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""A ledger in a SQL database. A store adds one module with its `Database`; everything else is here, a room a concern."""
+"""A ledger in a SQL database. A store adds a module with its `Database`; everything else is here, a room a concern."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from uuid import uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, inspect, select
 
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.errors import StorageCorrupt
 from tickrelay_messaging.ledger.base import Ledger, Transaction
 from tickrelay_messaging.ledger.records import Claim, Due, Failure, Owner, Route, Settlement
+from tickrelay_messaging.ledger.sql import tallies
 from tickrelay_messaging.ledger.sql.batches import SqlBatches
 from tickrelay_messaging.ledger.sql.burying import bury
 from tickrelay_messaging.ledger.sql.claims import Claims
@@ -24,7 +25,7 @@ from tickrelay_messaging.ledger.sql.mailbox import SqlMailbox
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.owners import Owners
 from tickrelay_messaging.ledger.sql.settling import Settling
-from tickrelay_messaging.ledger.sql.tables import SCHEMA_VERSION, meta, metadata
+from tickrelay_messaging.ledger.sql.tables import FENCE, SCHEMA_VERSION, meta, metadata
 from tickrelay_messaging.ledger.sql.transactions import transaction
 from tickrelay_messaging.ledger.sql.waiting import Waiting
 from tickrelay_messaging.message import Message
@@ -88,16 +89,28 @@ class SqlLedger(Ledger):
 
 
 def _open(database: Database) -> str:
-    """Make the tables if they are missing; returns the ledger's id."""
-    with database.write() as connection:
-        metadata.create_all(connection)
-        found: dict[str, str] = {row.name: row.value for row in connection.execute(select(meta))}
-        if not found:
-            found |= {"id": str(uuid4()), "schema": str(SCHEMA_VERSION)}
-            connection.execute(insert(meta), [{"name": name, "value": value} for name, value in found.items()])
+    """Make the tables if there are none; returns the ledger's id. Another version's ledger is left as it is."""
+    with database.read() as connection:
+        found = _read_meta(connection)
+    if not found:
+        with database.write() as connection:
+            found = _read_meta(connection) or _create(connection)
     if found.get("schema") != str(SCHEMA_VERSION):
         raise StorageCorrupt(
             f"the ledger's schema is version {found.get('schema')}, this program speaks {SCHEMA_VERSION}; "
             "use the program version that made it, or start a new ledger"
         )
     return found["id"]
+
+
+def _read_meta(connection: Connection) -> dict[str, str]:
+    if not inspect(connection).has_table(meta.name):
+        return {}
+    return {row.name: row.value for row in connection.execute(select(meta))}
+
+
+def _create(connection: Connection) -> dict[str, str]:
+    metadata.create_all(connection)
+    made = {"id": str(uuid4()), "schema": str(SCHEMA_VERSION), FENCE: "0", tallies.FOLDED: "0"}
+    connection.execute(insert(meta), [{"name": name, "value": value} for name, value in made.items()])
+    return made

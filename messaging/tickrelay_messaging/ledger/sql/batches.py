@@ -20,6 +20,7 @@ from tickrelay_messaging.ledger.sql.tables import tallies as table
 from tickrelay_messaging.message import Message
 
 _CHUNK = 1_000
+_COUNT = [column.name for column in batches.columns].index("count")
 _ENDS = ("done", "dead", "discarded", "expired", "revoked")
 
 
@@ -37,7 +38,9 @@ class SqlBatches(Batches):
         with self._database.write() as connection:
             ordinal = int(connection.execute(last).scalar() or 0) + 1
             opened = self._database.clock()
-            connection.execute(insert(batches).values(**row, ordinal=ordinal, opened_at=opened, already_done=0))
+            connection.execute(
+                insert(batches).values(**row, ordinal=ordinal, opened_at=opened, already_done=0)
+            )
         return ordinal
 
     def close(self, batch: str, ordinal: int, *, count: int, already_done: int = 0) -> None:
@@ -57,17 +60,29 @@ class SqlBatches(Batches):
                 return []
             tag = f"{batch}/{row.ordinal}"
             ended = tallies.sums(connection, [table.c.batch == tag])
-        mine = {route: number for route, number in known.items() if (route.queue, route.group) == (row.queue, group)}
-        return [_progress(batch, route, row._mapping["count"], ended.get((tag, number), {})) for route, number in mine.items()]
+        mine = {
+            route: number
+            for route, number in known.items()
+            if (route.queue, route.group) == (row.queue, group)
+        }
+        return [
+            _progress(batch, route, row[_COUNT], ended.get((tag, number), {}))
+            for route, number in mine.items()
+        ]
 
-    def find(self, *, dag_id: str, run_id: str, task_id: str | None = None, map_index: int | None = None) -> list[Batch]:
+    def find(
+        self, *, dag_id: str, run_id: str, task_id: str | None = None, map_index: int | None = None
+    ) -> list[Batch]:
         query = select(batches).where(batches.c.dag_id == dag_id, batches.c.run_id == run_id)
         if task_id is not None:
             query = query.where(batches.c.task_id == task_id)
         if map_index is not None:
             query = query.where(batches.c.map_index == map_index)
         with self._database.read() as connection:
-            return [_batch(row) for row in connection.execute(query.order_by(batches.c.opened_at, batches.c.ordinal))]
+            return [
+                _batch(row)
+                for row in connection.execute(query.order_by(batches.c.opened_at, batches.c.ordinal))
+            ]
 
     def known(self, queue: str, messages: Sequence[Message]) -> int:
         routes = [route for route in self._names.all_routes() if route.queue == queue]
@@ -88,18 +103,25 @@ def _known_in_all(connection: Connection, routes: Sequence[Route], messages: Seq
 
 
 def _progress(batch: str, route: Route, count: int | None, ended: dict[str, int]) -> BatchProgress:
-    return BatchProgress(batch=batch, route=route, count=count, **{name: ended.get(name, 0) for name in _ENDS})
+    return BatchProgress(
+        batch=batch, route=route, count=count, **{name: ended.get(name, 0) for name in _ENDS}
+    )
 
 
 def _batch(row: Any) -> Batch:
     info = BatchInfo(
-        id=row.id, queue=row.queue, dag_id=row.dag_id, run_id=row.run_id, task_id=row.task_id, map_index=row.map_index
+        id=row.id,
+        queue=row.queue,
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        task_id=row.task_id,
+        map_index=row.map_index,
     )
     return Batch(
         info=info,
         ordinal=row.ordinal,
         opened_at=row.opened_at,
         closed_at=row.closed_at,
-        count=row._mapping["count"],  # `row.count` is the tuple's own method
+        count=row[_COUNT],  # `row.count` is the tuple's own method
         already_done=row.already_done,
     )

@@ -24,13 +24,17 @@ def bury(database: Database, names: Names, route: Route, broken: Sequence[tuple[
     number, source = names.route(route), names.source(_source(route))
     with database.write() as connection:
         endings = Endings(database.clock(), "")
-        for delivery, failure in broken:
-            _bury_one(connection, endings, _ending(route, (number, source), delivery), (delivery, failure))
+        # By key, as the same delivery may come twice.
+        ends = {(ending := _ending(route, (number, source), what[0])).key: (ending, what) for what in broken}
+        for ending, what in ends.values():
+            _bury_one(connection, endings, ending, what)
         endings.write(connection)
     database.ring(Topic.OUTCOMES)
 
 
-def _bury_one(connection: Connection, endings: Endings, ending: Ending, what: tuple[Delivery, Failure]) -> None:
+def _bury_one(
+    connection: Connection, endings: Endings, ending: Ending, what: tuple[Delivery, Failure]
+) -> None:
     delivery, failure = what
     if any(rows.select_by_key(connection, "1", table, [ending.key]) for table in ("active", "done")):
         return
@@ -48,4 +52,10 @@ def _ending(route: Route, numbers: tuple[int, int], delivery: Delivery) -> Endin
     name = delivery.headers.get("ce_id") or delivery.headers.get("ce-id") or f"position-{delivery.position}"
     message = Message(id=name, source=_source(route), body=delivery.body, content_type=None)
     key = key_of(route, message.source, f"{delivery.position}/{name}")
-    return Ending(key, number, source, message, batch=delivery.headers.get("ce_batchid") or delivery.headers.get("ce-batchid"))
+    return Ending(
+        key,
+        number,
+        source,
+        message,
+        batch=delivery.headers.get("ce_batchid") or delivery.headers.get("ce-batchid"),
+    )

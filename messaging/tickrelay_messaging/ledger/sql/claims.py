@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,19 +18,28 @@ from tickrelay_messaging.ledger.sql import rows, tallies
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, CODES, Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
-from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, ORPHAN, WAITING
+from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, FENCE, ORPHAN, WAITING
 from tickrelay_messaging.message import Message
 
-_DONE_TABLE = "(SELECT d.key, h.digest, h.batch, h.number, h.state FROM done d JOIN history h ON h.number = d.history) h"
+_HIGHEST_GONE = "(SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?)"
+_CHECK_OWNER = f"SELECT coalesce({_HIGHEST_GONE}, 0) FROM owners WHERE number = ?"  # noqa: S608 - no data in it
+_DONE_TABLE = "(SELECT d.key, digest, batch, number, state FROM done d JOIN history ON number = d.history) h"
 
 
-def check_owner(connection: Connection, owner: Owner) -> None:
+def check_owner(connection: Connection, owner: Owner) -> int:
     """
+    Returns:
+        the highest fence whose row is gone; a new row's must be above it.
+
     Raises:
         ClaimLost: the owner was taken for dead; what it holds isn't its own any more.
     """
-    if rows.cursor(connection).execute("SELECT 1 FROM owners WHERE number = ?", (owner.number,)).fetchone() is None:
-        raise ClaimLost(f"consumer {owner.name} was taken for dead, as it was silent for over {owner.lease:g} s")
+    found = rows.cursor(connection).execute(_CHECK_OWNER, (FENCE, owner.number)).fetchone()
+    if found is None:
+        raise ClaimLost(
+            f"consumer {owner.name} was taken for dead, as it was silent for over {owner.lease:g} s"
+        )
+    return int(found[0])
 
 
 @dataclass(slots=True)
@@ -41,12 +51,12 @@ class _Batch:
     owner: Owner
     sources: dict[str, int]
     endings: Endings
+    fence: int
     claims: list[Claim] = field(default_factory=list)
     active: list[tuple[Any, ...]] = field(default_factory=list)
     payloads: list[tuple[Any, ...]] = field(default_factory=list)
     held: list[tuple[Any, ...]] = field(default_factory=list)
     parked_orphans: list[tuple[Any, ...]] = field(default_factory=list)
-    taken: set[bytes] = field(default_factory=set)
 
     def answer(self, outcome: Outcome, key: bytes, message: Message, fence: int = 0) -> None:
         self.claims.append(Claim(outcome, self.route, key, message, fence))
@@ -70,31 +80,40 @@ class Claims:
         keys = [key_of(route, message.source, message.id) for message in messages]
         sources = {message.source: self._names.source(message.source) for message in messages}
         number = self._names.route(route)
+        answers: dict[int, Claim] = {}
+        batches: list[_Batch] = []
         with self._database.write() as connection:
-            check_owner(connection, owner)
-            batch = _Batch(route, number, owner, sources, Endings(self._database.clock(), owner.name))
-            self._decide(connection, batch, list(zip(keys, messages, strict=True)))
-            self._write(connection, batch)
-        if batch.payloads:
+            fence = check_owner(connection, owner) + 1
+            now = self._database.clock()
+            for places in _rounds(keys):
+                endings = Endings(now, owner.name)
+                batch = _Batch(route, number, owner, sources, endings, max(fence, int(now * 1e6)))
+                self._decide(connection, batch, [(keys[place], messages[place]) for place in places])
+                self._write(connection, batch)
+                answers.update(zip(places, batch.claims, strict=True))
+                batches.append(batch)
+        self._ring(batches)
+        return [answers[place] for place in range(len(messages))]
+
+    def _ring(self, batches: Sequence[_Batch]) -> None:
+        if any(batch.payloads for batch in batches):
             self._database.ring(Topic.WORK)
-        return batch.claims
+        if any(batch.endings.concern_batches for batch in batches):
+            self._database.ring(Topic.OUTCOMES)
 
     def _decide(self, connection: Connection, batch: _Batch, asked: Sequence[tuple[bytes, Message]]) -> None:
         keys = [key for key, _ in asked]
-        done = rows.select_by_key(connection, "digest, batch, number, state", _DONE_TABLE, keys)
-        known = rows.select_by_key(connection, "state, digest, batch", "active", keys)
+        done = _find_done(connection, keys)
+        known = _find_active(connection, keys)
         for key, message in asked:
             if key in done:
                 self._answer_done(connection, batch, message, done[key])
             elif key in known:
                 self._answer_known(connection, batch, message, known[key])
-            elif key in batch.taken:
-                batch.answer(Outcome.PARKED, key, message)
             else:
                 self._answer_new(batch, key, message)
 
     def _answer_new(self, batch: _Batch, key: bytes, message: Message) -> None:
-        batch.taken.add(key)
         now = batch.endings.now
         if message.expires is not None and message.expires.timestamp() <= now:
             batch.endings.end(batch.ending(key, message), CODE_OF[State.EXPIRED])
@@ -102,36 +121,35 @@ class Claims:
             return
         due = message.deliver_at.timestamp() if message.deliver_at is not None else 0.0
         extensions = message.extensions
-        tail = (message.id, batch.sources[message.source], extensions.get("batchid"), extensions.get("digest"))
+        tail = (
+            message.id,
+            batch.sources[message.source],
+            extensions.get("batchid"),
+            extensions.get("digest"),
+        )
         if due > now:
             batch.active.append((key, batch.number, WAITING, None, 0, 1, due, *tail))
             batch.payloads.append(rows.payload_row(key, message))
             batch.answer(Outcome.PARKED, key, message)
             return
-        fence = int(now * 1e6)
-        batch.active.append((key, batch.number, CLAIMED, batch.owner.number, fence, 0, None, *tail))
-        batch.answer(Outcome.RUN, key, message, fence)
+        batch.active.append((key, batch.number, CLAIMED, batch.owner.number, batch.fence, 0, None, *tail))
+        batch.answer(Outcome.RUN, key, message, batch.fence)
 
     def _answer_done(self, connection: Connection, batch: _Batch, message: Message, row: Any) -> None:
-        key, digest, old_batch, number, state = row
-        if self._is_other_payload(connection, batch, message, (key, digest)):
+        key, digest = row[:2]
+        if _differ(message.extensions.get("digest"), digest):
+            self._answer_other_payload(connection, batch, key, message)
             return
-        new_batch = message.extensions.get("batchid")
-        if is_newer_try(new_batch, old_batch):
-            rows.cursor(connection).execute("UPDATE history SET batch = ? WHERE number = ?", (new_batch, number))
-            tallies.move(batch.endings.counts, old_batch, new_batch, (batch.number, CODES[state].value))
+        _count_for_newest_try(connection, batch, message, done=row)
         batch.endings.counts[(None, batch.number, "duplicates")] += 1
         batch.answer(Outcome.DUPLICATE, key, message)
 
     def _answer_known(self, connection: Connection, batch: _Batch, message: Message, row: Any) -> None:
-        key, state, digest, old_batch = row
-        if self._is_other_payload(connection, batch, message, (key, digest)):
+        key, digest, _, state = row
+        if _differ(message.extensions.get("digest"), digest):
+            self._answer_other_payload(connection, batch, key, message)
             return
-        new_batch = message.extensions.get("batchid")
-        if is_newer_try(new_batch, old_batch):
-            rows.cursor(connection).execute("UPDATE active SET batch = ? WHERE key = ?", (new_batch, key))
-            if state == DEAD:
-                tallies.move(batch.endings.counts, old_batch, new_batch, (batch.number, "dead"))
+        _count_for_newest_try(connection, batch, message, active=row)
         if state == CLAIMED:
             batch.payloads.append(rows.payload_row(key, message))
             batch.held.append((key,))
@@ -140,20 +158,21 @@ class Claims:
             batch.parked_orphans.append((batch.endings.now, key))
         batch.answer(Outcome.PARKED, key, message)
 
-    def _is_other_payload(
-        self, connection: Connection, batch: _Batch, message: Message, known: tuple[bytes, str | None]
-    ) -> bool:
+    def _answer_other_payload(
+        self, connection: Connection, batch: _Batch, key: bytes, message: Message
+    ) -> None:
         """The same id with another payload is somebody's mistake, never a duplicate to be dropped in silence."""
-        (key, known_digest), digest = known, message.extensions.get("digest")
-        if not _differ(digest, known_digest):
-            return False
-        other = other_payload_key(key, str(digest))
+        other = other_payload_key(key, message.extensions["digest"])
         batch.answer(Outcome.MISMATCH, other, message)
-        if other not in batch.taken and not _is_known(connection, other):
-            text = f"id {message.id} came before with another payload; give different payloads different ids"
-            batch.endings.die(batch.ending(other, message), "mismatch", Failure("DigestMismatch", text))
-        batch.taken.add(other)
-        return True
+        done, active = (
+            _find_done(connection, [other]).get(other),
+            _find_active(connection, [other]).get(other),
+        )
+        if done or active:
+            _count_for_newest_try(connection, batch, message, done=done, active=active)
+            return
+        text = f"id {message.id} came before with another payload; give different payloads different ids"
+        batch.endings.die(batch.ending(other, message), "mismatch", Failure("DigestMismatch", text))
 
     def _write(self, connection: Connection, batch: _Batch) -> None:
         rows.run_many(connection, rows.INSERT_ACTIVE, batch.active)
@@ -167,6 +186,52 @@ class Claims:
         batch.endings.write(connection)
 
 
+def _rounds(keys: Sequence[bytes]) -> list[Sequence[int]]:
+    """
+    The places of all keys, in rounds that hold no key twice.
+
+    A message that comes twice in one call is decided twice, one after the other: the second may belong to a later try
+    of its publisher, or have another payload.
+    """
+    if len(set(keys)) == len(keys):
+        return [range(len(keys))]
+    rounds: list[list[int]] = []
+    times: Counter[bytes] = Counter()
+    for place, key in enumerate(keys):
+        if times[key] == len(rounds):
+            rounds.append([])
+        rounds[times[key]].append(place)
+        times[key] += 1
+    return list(rounds)
+
+
+def _find_done(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Any]:
+    """(key, digest, batch, state, number in the history) by key."""
+    return rows.select_by_key(connection, "digest, batch, state, number", _DONE_TABLE, keys)
+
+
+def _find_active(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Any]:
+    """(key, digest, batch, state) by key."""
+    return rows.select_by_key(connection, "digest, batch, state", "active", keys)
+
+
+def _count_for_newest_try(
+    connection: Connection, batch: _Batch, message: Message, *, done: Any = None, active: Any = None
+) -> None:
+    """A message that a later try of its publisher brings again counts for that one."""
+    key, _, old, state = (done or active)[:4]
+    new = message.extensions.get("batchid")
+    if not is_newer_try(new, old):
+        return
+    if done:
+        rows.cursor(connection).execute("UPDATE history SET batch = ? WHERE number = ?", (new, done[4]))
+        tallies.move(batch.endings.counts, old, new, (batch.number, CODES[state].value))
+        return
+    rows.cursor(connection).execute("UPDATE active SET batch = ? WHERE key = ?", (new, key))
+    if state == DEAD:
+        tallies.move(batch.endings.counts, old, new, (batch.number, "dead"))
+
+
 def is_newer_try(new: str | None, old: str | None) -> bool:
     """Whether a batch id (`<id>/<ordinal>`) names a later try of the same batch, or the first one known."""
     if new is None or new == old:
@@ -174,7 +239,7 @@ def is_newer_try(new: str | None, old: str | None) -> bool:
     if old is None:
         return True
     (new_id, _, new_try), (old_id, _, old_try) = new.rpartition("/"), old.rpartition("/")
-    return new_id == old_id and new_try.isdigit() and old_try.isdigit() and int(new_try) > int(old_try)
+    return new_id == old_id and new_try.isdecimal() and old_try.isdecimal() and int(new_try) > int(old_try)
 
 
 def _differ(digest: str | None, known: str | None) -> bool:
@@ -182,7 +247,3 @@ def _differ(digest: str | None, known: str | None) -> bool:
     if not digest or not known or digest == known:
         return False
     return digest.partition(":")[0] == known.partition(":")[0]
-
-
-def _is_known(connection: Connection, key: bytes) -> bool:
-    return any(rows.select_by_key(connection, "1", table, [key]) for table in ("active", "done"))

@@ -34,8 +34,18 @@ class Transacting(ABC):
         """Undo it, from any thread, and let other writers go on. What its user does with it afterwards fails."""
 
     @abstractmethod
-    def guarded(self) -> AbstractContextManager[None]:
-        """While a handler has the connection: it can neither commit nor roll back."""
+    def part(self) -> AbstractContextManager[None]:
+        """
+        One message's share: undone alone if it fails. Inside, the connection can neither commit nor roll back.
+
+        Raises:
+            ClaimLost: the transaction was aborted.
+            LedgerUnavailable: the database has undone the whole of it.
+        """
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise what `part` raises, if the transaction isn't there any more."""
 
 
 class Database(ABC):

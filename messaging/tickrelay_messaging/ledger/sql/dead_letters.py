@@ -64,7 +64,11 @@ class SqlDeadLetters(DeadLetters):
         return total
 
     def _change_chunk(
-        self, where: DeadFilter, change: Callable[..., None], entry: tuple[str, str, str], between: tuple[int, int]
+        self,
+        where: DeadFilter,
+        change: Callable[..., None],
+        entry: tuple[str, str, str],
+        between: tuple[int, int],
     ) -> Sequence[int]:
         who, what, detail = entry
         query = _select(where).where(dead.c.number > between[0], dead.c.number <= between[1])
@@ -78,7 +82,12 @@ class SqlDeadLetters(DeadLetters):
                 change(connection, endings, row)
             endings.write(connection)
             numbers = ",".join(str(row.number) for row in found)
-            entered = {"at": endings.now, "who": who, "what": f"dead letters {what}", "detail": f"{detail} [{numbers}]"}
+            entered = {
+                "at": endings.now,
+                "who": who,
+                "what": f"dead letters {what}",
+                "detail": f"{detail} [{numbers}]",
+            }
             connection.execute(insert(audit).values(**entered))
         self._database.ring(Topic.WORK)
         self._database.ring(Topic.OUTCOMES)
@@ -126,9 +135,16 @@ def _select(where: DeadFilter) -> Any:
 
 def _conditions(where: DeadFilter) -> list[ColumnElement[bool]]:
     exact = {routes.c.queue: where.queue, routes.c.group_name: where.group, routes.c.handler: where.handler}
-    found = [column == value for column, value in {**exact, dead.c.message_id: where.message_id}.items() if value]
+    found = [
+        column == value for column, value in {**exact, dead.c.message_id: where.message_id}.items() if value
+    ]
     if where.numbers:
         found.append(dead.c.number.in_(where.numbers))
     if where.error:
-        found.append(or_(dead.c.kind.contains(where.error, autoescape=True), dead.c.text.contains(where.error, autoescape=True)))
+        found.append(
+            or_(
+                dead.c.kind.contains(where.error, autoescape=True),
+                dead.c.text.contains(where.error, autoescape=True),
+            )
+        )
     return found

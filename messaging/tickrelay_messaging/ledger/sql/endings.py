@@ -25,11 +25,12 @@ _INSERT_DEAD = (
     "INSERT INTO dead (key, route, message_id, source, reason, kind, text, stack, attempts, crashes, died_at) "
     "VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 )
+_ENDS = frozenset(state.value for state in (*CODE_OF, State.DEAD))
 _STACK_LIMIT = 16_000
 _TEXT_LIMIT = 2_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """One message with one handler, at its end. `source` and `route` by number, `claimed_at` in Unix seconds."""
 
@@ -62,6 +63,11 @@ class Endings:
     _dead_active: list[tuple[Any, ...]] = field(default_factory=list)
     _payloads: list[tuple[Any, ...]] = field(default_factory=list)
     _failures: list[tuple[Any, ...]] = field(default_factory=list)
+
+    @property
+    def concern_batches(self) -> bool:
+        """Whether anything here changes how far a batch is."""
+        return any(name in _ENDS for _, _, name in self.counts)
 
     def end(self, ending: Ending, code: int = _DONE) -> None:
         """A good end, or one that nobody mourns. The caller removes the active row."""
@@ -96,18 +102,19 @@ class Endings:
         message = ending.message
         key, route, source = ending.key, ending.route, ending.source
         counters = (ending.attempts, ending.crashes, self.now)
-        error = (failure.kind, failure.text[:_TEXT_LIMIT], failure.stack[-_STACK_LIMIT:])
+        error = _texts(failure)
         self._dead.append((key, route, message.id, message.source, reason, *error, *counters))
         digest = message.extensions.get("digest")
-        self._dead_active.append((key, route, DEAD, None, 0, 1, None, message.id, source, ending.batch, digest))
+        self._dead_active.append(
+            (key, route, DEAD, None, 0, 1, None, message.id, source, ending.batch, digest)
+        )
         self._payloads.append(payload or rows.payload_row(key, message))
         self.counts[(ending.batch, route, "dead")] += 1
         self.counts[(ending.batch, route, "died")] += 1
 
     def fail(self, key: bytes, attempt: int, what: str, failure: Failure) -> None:
         """An attempt that failed, for whoever asks later what happened."""
-        error = (failure.kind, failure.text[:_TEXT_LIMIT], failure.stack[-_STACK_LIMIT:])
-        self._failures.append((key, self.now, attempt, what, *error, self.owner))
+        self._failures.append((key, self.now, attempt, what, *_texts(failure), self.owner))
 
     def write(self, connection: Connection) -> None:
         """Write everything gathered; the transaction is the caller's."""
@@ -120,7 +127,18 @@ class Endings:
         tallies.add(connection, self.counts)
 
     def _write_ended(self, connection: Connection) -> None:
-        """History is numbered here, as the writing transaction is alone: one statement for all rows needs the numbers."""
+        """History is numbered here, as the writing transaction is alone: one statement for all needs the numbers."""
         last = rows.cursor(connection).execute("SELECT max(number) FROM history").fetchone()[0] or 0
-        rows.run_many(connection, rows.INSERT_HISTORY, [(last + i, *row) for i, row in enumerate(self._ended, 1)])
-        rows.run_many(connection, rows.INSERT_DONE, [(row[0], last + i) for i, row in enumerate(self._ended, 1)])
+        rows.run_many(
+            connection, rows.INSERT_HISTORY, [(last + i, *row) for i, row in enumerate(self._ended, 1)]
+        )
+        rows.run_many(
+            connection, rows.INSERT_DONE, [(row[0], last + i) for i, row in enumerate(self._ended, 1)]
+        )
+
+
+def _texts(failure: Failure) -> tuple[str, str, str]:
+    """What a handler raised may hold anything: half a surrogate (a file name that isn't UTF-8) fits no database."""
+    texts = (failure.kind, failure.text[:_TEXT_LIMIT], failure.stack[-_STACK_LIMIT:])
+    kind, text, stack = (text.encode(errors="backslashreplace").decode() for text in texts)
+    return kind, text, stack

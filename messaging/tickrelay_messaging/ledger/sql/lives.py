@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 
 from tickrelay_messaging.ledger.base import History
 from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import ConsumerRecord, Event, Life, Owner, Route, RouteStats, State
-from tickrelay_messaging.ledger.sql import rows, tallies
+from tickrelay_messaging.ledger.sql import tallies
 from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.endings import CODES
 from tickrelay_messaging.ledger.sql.names import Names
@@ -50,7 +50,12 @@ class SqlHistory(History):
 
     def lives(self, batch: str, *, after: int = 0, limit: int = 100) -> list[Life]:
         self._names.all_routes()
-        ended = select(history).where(_of_batch(history, batch), history.c.number > after).order_by(history.c.number).limit(limit)
+        ended = (
+            select(history)
+            .where(_of_batch(history, batch), history.c.number > after)
+            .order_by(history.c.number)
+            .limit(limit)
+        )
         open_ones = select(active).where(_of_batch(active, batch)).order_by(active.c.message_id).limit(limit)
         with self._database.read() as connection:
             living = connection.execute(open_ones).all() if not after else ()
@@ -61,11 +66,16 @@ class SqlHistory(History):
         now = select(active.c.route, active.c.state, func.count(), func.min(active.c.due))
         with self._database.read() as connection:
             present = connection.execute(now.group_by(active.c.route, active.c.state)).all()
-            ever = tallies.sums(connection)
-        return [_stats(route, [row for row in present if row[0] == number], _total(ever, number)) for route, number in routes.items()]
+            ever = tallies.totals(connection)
+        return [
+            _stats(route, [row for row in present if row[0] == number], ever.get(number, {}))
+            for route, number in routes.items()
+        ]
 
     def consumers(self) -> list[ConsumerRecord]:
-        claims = select(active.c.owner, func.count()).where(active.c.state == CLAIMED).group_by(active.c.owner)
+        claims = (
+            select(active.c.owner, func.count()).where(active.c.state == CLAIMED).group_by(active.c.owner)
+        )
         with self._database.read() as connection:
             held = {row[0]: row[1] for row in connection.execute(claims)}
             found = connection.execute(select(owners)).all()
@@ -86,7 +96,9 @@ class SqlHistory(History):
     def _keys(self, connection: Connection, routes: Iterable[Route], message_id: str) -> list[bytes]:
         """Every key the id may have: no index by id is kept, as names are few and messages many."""
         named = [
-            key_of(route, source, message_id) for route in routes for source in self._names.sources_like(connection)
+            key_of(route, source, message_id)
+            for route in routes
+            for source in self._names.sources_like(connection)
         ]
         mismatched = connection.execute(select(dead.c.key).where(dead.c.message_id == message_id)).scalars()
         return list(dict.fromkeys([*named, *mismatched]))
@@ -101,7 +113,9 @@ class SqlHistory(History):
 
     def _living(self, row: Any, named: dict[int, str], events: list[Event]) -> Life:
         state = _STATES[row.state]
-        current = [Event(row.fence / 1e6, "claimed", f"attempt {row.attempt}")] if state is State.CLAIMED else []
+        current = (
+            [Event(row.fence / 1e6, "claimed", f"attempt {row.attempt}")] if state is State.CLAIMED else []
+        )
         if row.state == WAITING:
             current = [Event(row.due, "due", f"attempt {row.attempt}")]
         return self._life(row, (0, state, row.attempt), named, [*events, *current])
@@ -110,9 +124,13 @@ class SqlHistory(History):
         published = [Event(row.published_at, "published")] if row.published_at else []
         claimed = [Event(row.claimed_at, "claimed", f"attempt {row.attempts}")] if row.claimed_at else []
         last = Event(row.ended_at, CODES[row.state].value, f"by {row.owner}")
-        return self._life(row, (row.number, CODES[row.state], row.attempts), named, [*published, *events, *claimed, last])
+        return self._life(
+            row, (row.number, CODES[row.state], row.attempts), named, [*published, *events, *claimed, last]
+        )
 
-    def _life(self, row: Any, what: tuple[int, State, int], named: dict[int, str], events: list[Event]) -> Life:
+    def _life(
+        self, row: Any, what: tuple[int, State, int], named: dict[int, str], events: list[Event]
+    ) -> Life:
         number, state, attempts = what
         return Life(
             number=number,
@@ -128,7 +146,8 @@ class SqlHistory(History):
 
 def _of_batch(table: Table, batch: str) -> ColumnElement[bool]:
     """Rows of every try of a batch, or of the one try named."""
-    return or_(table.c.batch == batch, table.c.batch.startswith(batch + "/", autoescape=True))
+    # A range rather than LIKE, which can't use the index: "0" comes right behind "/".
+    return or_(table.c.batch == batch, and_(table.c.batch > batch + "/", table.c.batch < batch + "0"))
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
@@ -136,7 +155,11 @@ def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
 
 
 def _active_rows(connection: Connection, keys: Sequence[bytes]) -> list[Any]:
-    return [row for chunk in _chunks(keys) for row in connection.execute(select(active).where(active.c.key.in_(chunk)))]
+    return [
+        row
+        for chunk in _chunks(keys)
+        for row in connection.execute(select(active).where(active.c.key.in_(chunk)))
+    ]
 
 
 def _history_rows(connection: Connection, keys: Sequence[bytes]) -> list[Any]:
@@ -149,16 +172,13 @@ def _failures(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, list
     for chunk in _chunks(keys):
         query = select(failures).where(failures.c.key.in_(chunk)).order_by(failures.c.number)
         for row in connection.execute(query):
-            found.setdefault(row.key, []).append(Event(row.at, row.what, f"attempt {row.attempt}: {row.kind}: {row.text}"))
+            found.setdefault(row.key, []).append(
+                Event(row.at, row.what, f"attempt {row.attempt}: {row.kind}: {row.text}")
+            )
     return found
 
 
-def _total(ever: dict[tuple[str | None, int], dict[str, int]], number: int) -> dict[str, int]:
-    mine = [counts for (_, route), counts in ever.items() if route == number]
-    return {name: sum(counts[name] for counts in mine) for name in _COUNTERS}
-
-
-def _stats(route: Route, present: Sequence[Any], ever: dict[str, int]) -> RouteStats:
+def _stats(route: Route, present: Sequence[Any], ever: Mapping[str, int]) -> RouteStats:
     count = {_STATES[row[1]]: 0 for row in present}
     for _, state, number, _ in present:
         count[_STATES[state]] += number
@@ -169,5 +189,5 @@ def _stats(route: Route, present: Sequence[Any], ever: dict[str, int]) -> RouteS
         waiting=count.get(State.WAITING, 0),
         dead=count.get(State.DEAD, 0),
         oldest_waiting=oldest,
-        **ever,
+        **{name: ever.get(name, 0) for name in _COUNTERS},
     )

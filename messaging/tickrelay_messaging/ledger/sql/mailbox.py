@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import Delivery
@@ -37,7 +37,8 @@ class SqlMailbox(Mailbox):
     def put(self, queue: str, group: str, deliveries: Sequence[Delivery]) -> None:
         now = self._database.clock()
         entered = [
-            (_key(queue, group, item), queue, group, json.dumps(dict(item.headers)), item.body, now) for item in deliveries
+            (_key(queue, group, item), queue, group, json.dumps(dict(item.headers)), item.body, now)
+            for item in deliveries
         ]
         with self._database.write() as connection:
             rows.run_many(connection, _INSERT, entered)
@@ -45,18 +46,21 @@ class SqlMailbox(Mailbox):
 
     def take(self, queue: str, group: str, taker: str, match: Callable[[Message], bool]) -> Mail | None:
         here = select(mailbox).where(mailbox.c.queue == queue, mailbox.c.group_name == group)
+        taken = here.where(mailbox.c.taker == taker)
         with self._database.read() as connection:
-            mine = connection.execute(here.where(mailbox.c.taker == taker)).first()
+            mine = connection.execute(taken).first()
             free = connection.execute(here.where(mailbox.c.taker.is_(None)).order_by(mailbox.c.number)).all()
         if mine is not None:
             return _mail(mine)
-        fitting = [mail for mail in map(_mail_or_none, free) if mail and match(mail.message)]
-        return self._take_first(fitting, taker)
+        fitting = (mail for mail in map(_mail_or_none, free) if mail and match(mail.message))
+        return self._take_first(fitting, taker, taken)
 
-    def _take_first(self, fitting: Sequence[Mail], taker: str) -> Mail | None:
-        """One write a candidate: somebody else may be quicker, so each is taken only while it is free."""
+    def _take_first(self, fitting: Iterable[Mail], taker: str, taken: Select[Any]) -> Mail | None:
+        """One write a candidate: somebody else may be quicker, and so may the taker itself in another process."""
         for mail in fitting:
             with self._database.write() as connection:
+                if mine := connection.execute(taken).first():
+                    return _mail(mine)
                 if _mark_taken(connection, mail, taker, self._database.clock()):
                     return mail
         return None
@@ -78,7 +82,9 @@ def _key(queue: str, group: str, item: Delivery) -> bytes:
 
 
 def _mail(row: Any) -> Mail:
-    return Mail(number=row.number, message=rows.message_of(row.headers, row.body), received_at=row.received_at)
+    return Mail(
+        number=row.number, message=rows.message_of(row.headers, row.body), received_at=row.received_at
+    )
 
 
 def _mail_or_none(row: Any) -> Mail | None:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from sqlalchemy import Connection, Table, insert, select, update
 
 from tickrelay_messaging.ledger.records import Route
@@ -18,7 +16,6 @@ class Names:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
         self._routes: dict[Route, int] = {}
         self._sources: dict[str, int] = {}
         self._by_number: dict[int, Route] = {}
@@ -70,12 +67,12 @@ class Names:
 
     def _enter(self, table: Table, names: dict[str, str], rest: dict[str, float]) -> int:
         found = select(table.c.number).where(*(table.c[name] == value for name, value in names.items()))
-        with self._lock, self._database.write() as connection:
+        with self._database.write() as connection:
             number = connection.execute(found).scalar()
             if number is None:
                 key = connection.execute(insert(table).values(**names, **rest)).inserted_primary_key
                 number = key[0] if key else None
-        assert isinstance(number, int)  # noqa: S101 - tells mypy
+        assert isinstance(number, int)
         return number
 
     def _remember(self, route: Route, number: int) -> None:

@@ -18,6 +18,9 @@ from tickrelay_messaging.message import Message
 
 Key = bytes
 
+_MOST_KEYS = 4_096
+"""Parameters in one statement; a power of two, below every database's limit."""
+
 INSERT_ACTIVE = (
     "INSERT INTO active (key, route, state, owner, fence, attempt, crashes, suspect, held, due, message_id, source, "
     "batch, digest) VALUES (?,?,?,?,?,1,0,0,?,?,?,?,?,?)"
@@ -30,9 +33,7 @@ INSERT_DONE = "INSERT INTO done (key, history) VALUES (?,?)"
 INSERT_FAILURE = (
     "INSERT INTO failures (key, at, attempt, what, kind, text, stack, owner) VALUES (?,?,?,?,?,?,?,?)"
 )
-WAIT = (
-    f"UPDATE active SET state = {WAITING}, owner = NULL, held = 1, due = ?, attempt = attempt + ? WHERE key = ?"  # noqa: S608
-)
+WAIT = f"UPDATE active SET state = {WAITING}, owner = NULL, held = 1, due = ?, attempt = attempt + ? WHERE key = ?"  # noqa: S608
 PUT_PAYLOAD = "INSERT INTO payloads (key, headers, body) VALUES (?,?,?) ON CONFLICT (key) DO NOTHING"
 DELETE_ACTIVE = "DELETE FROM active WHERE key = ?"
 DELETE_PAYLOAD = "DELETE FROM payloads WHERE key = ?"
@@ -54,12 +55,14 @@ def select_by_key(connection: Connection, columns: str, table: str, keys: Sequen
 
     The list is padded to a power of two, so that the database prepares few statements rather than one for each length.
     """
-    if not keys:
-        return {}
-    size = 1 << (len(keys) - 1).bit_length()
-    padded = (*keys, *(keys[-1],) * (size - len(keys)))
-    rows = cursor(connection).execute(_select_in("key, " + columns, table, size), padded)
-    return {row[0]: row for row in rows}
+    found: dict[Key, Any] = {}
+    for at in range(0, len(keys), _MOST_KEYS):
+        chunk = keys[at : at + _MOST_KEYS]
+        size = 1 << (len(chunk) - 1).bit_length()
+        padded = (*chunk, *(chunk[-1],) * (size - len(chunk)))
+        rows = cursor(connection).execute(_select_in("key, " + columns, table, size), padded)
+        found.update((row[0], row) for row in rows)
+    return found
 
 
 def run_many(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:

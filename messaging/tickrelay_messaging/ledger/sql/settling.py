@@ -20,8 +20,12 @@ _BURY = f"UPDATE active SET state = {DEAD}, owner = NULL, held = 1, due = NULL W
 _NO_FAILURE = Failure("", "")
 
 
-def held_claims(connection: Connection, owner: Owner, claims: Sequence[Claim]) -> dict[bytes, Any]:
-    """The active rows of those claims that are still the owner's: (key, fence, owner, state, held, batch, crashes...)."""
+Held = tuple[bytes, int]
+"""Key and fence: one claim, and none before or after it."""
+
+
+def held_claims(connection: Connection, owner: Owner, claims: Sequence[Claim]) -> dict[Held, Any]:
+    """The active rows of the claims that are still the owner's: (key, fence, owner, state, held, batch, crashes...)."""
     found = rows.select_by_key(
         connection,
         "fence, owner, state, held, batch, crashes, route, source, attempt",
@@ -29,7 +33,7 @@ def held_claims(connection: Connection, owner: Owner, claims: Sequence[Claim]) -
         [claim.key for claim in claims],
     )
     return {
-        claim.key: row
+        (claim.key, claim.fence): row
         for claim in claims
         if (row := found.get(claim.key)) and row[1:4] == (claim.fence, owner.number, CLAIMED)
     }
@@ -70,38 +74,49 @@ class Settling:
         with self._database.write() as connection:
             endings = Endings(self._database.clock(), owner.name)
             held = held_claims(connection, owner, [settlement.claim for settlement in settlements])
-            valid = [settlement.claim.key in held for settlement in settlements]
-            chosen = [settlement for settlement, ok in zip(settlements, valid, strict=True) if ok]
-            self._apply(connection, endings, [(settlement, held[settlement.claim.key]) for settlement in chosen])
+            # Taken out, so that a claim settled twice in one call ends once.
+            found = [held.pop((item.claim.key, item.claim.fence), None) for item in settlements]
+            chosen = [(item, row) for item, row in zip(settlements, found, strict=True) if row is not None]
+            self._apply(connection, endings, chosen)
             endings.write(connection)
         self._database.ring(Topic.OUTCOMES)
-        if any(settlement.verdict in (Verdict.RETRY, Verdict.RELEASE) for settlement in chosen):
+        if any(item.verdict in (Verdict.RETRY, Verdict.RELEASE) for item, _ in chosen):
             self._database.ring(Topic.WORK)
-        return valid
+        return [row is not None for row in found]
 
-    def _apply(self, connection: Connection, endings: Endings, chosen: Sequence[tuple[Settlement, Any]]) -> None:
+    def _apply(
+        self, connection: Connection, endings: Endings, chosen: Sequence[tuple[Settlement, Any]]
+    ) -> None:
         by_verdict: dict[Verdict, list[tuple[Settlement, Any]]] = {verdict: [] for verdict in Verdict}
         for settlement, row in chosen:
             by_verdict[settlement.verdict].append((settlement, row))
-        mark_done(connection, endings, [(settlement.claim, row) for settlement, row in by_verdict[Verdict.DONE]])
+        mark_done(
+            connection, endings, [(settlement.claim, row) for settlement, row in by_verdict[Verdict.DONE]]
+        )
         self._retry(connection, endings, by_verdict[Verdict.RETRY])
         self._bury(connection, endings, by_verdict[Verdict.DEAD])
-        give_back(connection, endings.now, [(item.claim.key, row[4]) for item, row in by_verdict[Verdict.RELEASE]])
+        give_back(
+            connection, endings.now, [(row[0], row[4], row[1]) for _, row in by_verdict[Verdict.RELEASE]]
+        )
 
-    def _retry(self, connection: Connection, endings: Endings, chosen: Sequence[tuple[Settlement, Any]]) -> None:
+    def _retry(
+        self, connection: Connection, endings: Endings, chosen: Sequence[tuple[Settlement, Any]]
+    ) -> None:
         for settlement, row in chosen:
             failure = settlement.failure or _NO_FAILURE
             endings.fail(settlement.claim.key, row[9], "failed", failure)
             endings.counts[(None, row[7], "retried")] += 1
+        missing = [item.claim for item, row in chosen if not row[4]]
         rows.run_many(
-            connection, rows.PUT_PAYLOAD, [rows.payload_row(item.claim.key, item.claim.message) for item, _ in chosen]
+            connection, rows.PUT_PAYLOAD, [rows.payload_row(claim.key, claim.message) for claim in missing]
         )
         rows.run_many(connection, rows.WAIT, [(item.due, 1, item.claim.key) for item, _ in chosen])
 
-    def _bury(self, connection: Connection, endings: Endings, chosen: Sequence[tuple[Settlement, Any]]) -> None:
+    def _bury(
+        self, connection: Connection, endings: Endings, chosen: Sequence[tuple[Settlement, Any]]
+    ) -> None:
         for settlement, row in chosen:
             failure = settlement.failure or _NO_FAILURE
             endings.fail(settlement.claim.key, row[9], "failed", failure)
             endings.die(ending_of(settlement.claim, row), "failed", failure)
         rows.run_many(connection, _BURY, [(item.claim.key,) for item, _ in chosen])
-

@@ -24,6 +24,9 @@ from sqlalchemy import (
 
 SCHEMA_VERSION = 1
 
+FENCE = "fence"
+"""Name in `meta` of the highest fence whose row is gone: its key's next one is higher, whatever the clock says."""
+
 CLAIMED, WAITING, DEAD, ORPHAN, DISCARDED = 1, 2, 3, 4, 5
 """States of an active row. An orphan's owner died before its payload was stored: the broker brings it again."""
 
@@ -43,7 +46,10 @@ routes = Table(
 )
 
 sources = Table(
-    "sources", metadata, Column("number", Integer, primary_key=True), Column("source", Text, nullable=False, unique=True)
+    "sources",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("source", Text, nullable=False, unique=True),
 )
 
 owners = Table(
@@ -173,7 +179,17 @@ tallies = Table(
     Column("route", Integer, nullable=False),
     *(
         Column(name, Integer, nullable=False, default=0, server_default="0")
-        for name in ("done", "dead", "discarded", "expired", "revoked", "retried", "duplicates", "crashes", "died")
+        for name in (
+            "done",
+            "dead",
+            "discarded",
+            "expired",
+            "revoked",
+            "retried",
+            "duplicates",
+            "crashes",
+            "died",
+        )
     ),
 )
 TALLIED = ("done", "dead", "discarded", "expired", "revoked", "retried", "duplicates", "crashes", "died")

@@ -10,16 +10,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from tickrelay_messaging.ledger.sql.rows import run_many
-from tickrelay_messaging.ledger.sql.tables import TALLIED, tallies
+from tickrelay_messaging.ledger.sql.tables import TALLIED, meta, tallies
 
-FOLD_OVER = 20_000
-"""Rows above which reading would become slow, and folding is worth its transaction."""
+FOLD_OVER = 10_000
+"""New rows above which reading would become slow, and folding is worth its transaction."""
+
+FOLDED = "folded"
+"""Name in `meta` of the last number that was folded: what was folded once is left alone."""
 
 _INSERT = (
     f"INSERT INTO tallies (batch, route, {', '.join(TALLIED)}) VALUES ({','.join('?' * (2 + len(TALLIED)))})"  # noqa: S608
+)
+
+_INSERT_NUMBERED = (
+    f"INSERT INTO tallies (number, batch, route, {', '.join(TALLIED)}) "  # noqa: S608
+    f"VALUES ({','.join('?' * (3 + len(TALLIED)))})"
 )
 
 Tally = tuple[str | None, int, str]
@@ -33,7 +41,10 @@ def add(connection: Connection, counts: Counter[Tally]) -> None:
         if count:
             rows.setdefault((batch, route), {})[name] = count
     if rows:
-        entered = [(batch, route, *(names.get(name, 0) for name in TALLIED)) for (batch, route), names in rows.items()]
+        entered = [
+            (batch, route, *(names.get(name, 0) for name in TALLIED))
+            for (batch, route), names in rows.items()
+        ]
         run_many(connection, _INSERT, entered)
 
 
@@ -44,7 +55,9 @@ def move(counts: Counter[Tally], old: str | None, new: str | None, where: tuple[
     counts[(new, route, name)] += 1
 
 
-def sums(connection: Connection, where: Iterable[object] = ()) -> dict[tuple[str | None, int], dict[str, int]]:
+def sums(
+    connection: Connection, where: Iterable[object] = ()
+) -> dict[tuple[str | None, int], dict[str, int]]:
     """Sums by (batch, route) of the rows that satisfy `where` (SQLAlchemy conditions)."""
     columns = [func.sum(tallies.c[name]).label(name) for name in TALLIED]
     query = select(tallies.c.batch, tallies.c.route, *columns).group_by(tallies.c.batch, tallies.c.route)
@@ -52,12 +65,32 @@ def sums(connection: Connection, where: Iterable[object] = ()) -> dict[tuple[str
     return {(row.batch, row.route): {name: int(getattr(row, name)) for name in TALLIED} for row in rows}
 
 
+def totals(connection: Connection) -> dict[int, dict[str, int]]:
+    """Sums by route, over all batches and none."""
+    columns = [func.sum(tallies.c[name]).label(name) for name in TALLIED]
+    rows = connection.execute(select(tallies.c.route, *columns).group_by(tallies.c.route))
+    return {row.route: {name: int(getattr(row, name)) for name in TALLIED} for row in rows}
+
+
+def is_to_fold(connection: Connection) -> bool:
+    """Whether there are many deltas that were never folded; costs two look-ups."""
+    return _last(connection) - _folded(connection) > FOLD_OVER
+
+
 def fold(connection: Connection) -> None:
-    """Replace the deltas by their sums, if there are many."""
-    if (connection.execute(select(func.count()).select_from(tallies)).scalar() or 0) < FOLD_OVER:
-        return
-    folded = sums(connection)
-    connection.execute(delete(tallies))
-    connection.execute(
-        insert(tallies), [{**names, "batch": batch, "route": route} for (batch, route), names in folded.items()]
-    )
+    """Replace the deltas since the last time by their sums; a batch's deltas lie close together."""
+    fresh = tallies.c.number > _folded(connection)
+    folded, last = sums(connection, [fresh]), _last(connection)
+    connection.execute(delete(tallies).where(fresh))
+    # Behind all that was, as a number that comes again would look as if it had been folded.
+    entered = [(last + i, *where, *names.values()) for i, (where, names) in enumerate(folded.items(), 1)]
+    run_many(connection, _INSERT_NUMBERED, entered)
+    connection.execute(update(meta).where(meta.c.name == FOLDED).values(value=str(last + len(entered))))
+
+
+def _last(connection: Connection) -> int:
+    return int(connection.execute(select(func.max(tallies.c.number))).scalar() or 0)
+
+
+def _folded(connection: Connection) -> int:
+    return int(connection.execute(select(meta.c.value).where(meta.c.name == FOLDED)).scalar() or 0)

@@ -18,19 +18,17 @@ from sqlalchemy import Connection
 from tickrelay_messaging.errors import ClaimLost
 from tickrelay_messaging.ledger.base import Transaction
 from tickrelay_messaging.ledger.records import Claim, Owner
-from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.database import Database, Topic, Transacting
 from tickrelay_messaging.ledger.sql.endings import Endings
-from tickrelay_messaging.ledger.sql.settling import held_claims, mark_done
+from tickrelay_messaging.ledger.sql.settling import Held, held_claims, mark_done
 
 
 class SqlTransaction(Transaction):
     """See `base.Transaction`."""
 
-    def __init__(self, transacting: Transacting, held: dict[bytes, Any]) -> None:
+    def __init__(self, transacting: Transacting, held: dict[Held, Any]) -> None:
         self._transacting = transacting
         self._held = held
-        self._cursor = rows.cursor(transacting.connection)
         self._ended: list[tuple[Claim, Any]] = []
 
     @property
@@ -39,29 +37,19 @@ class SqlTransaction(Transaction):
 
     @contextmanager
     def message(self, claims: Sequence[Claim]) -> Iterator[None]:
-        held = [(claim, self._held[claim.key]) for claim in claims if claim.key in self._held]
-        if len(held) < len(claims):
+        mine = {(claim.key, claim.fence): claim for claim in claims}
+        if not mine.keys() <= self._held.keys():
             raise ClaimLost("another consumer has taken this message over; nothing was done here")
-        self._cursor.execute("SAVEPOINT message")
-        try:
-            with self._transacting.guarded():
-                yield
-        except BaseException:
-            self._undo()
-            raise
-        self._cursor.execute("RELEASE message")
-        self._ended += held
+        with self._transacting.part():
+            yield
+        self._ended += [(claim, self._held.pop(which)) for which, claim in mine.items()]
 
     def abort(self) -> None:
         self._transacting.abort()
 
-    def _undo(self) -> None:
-        if self._transacting.is_open:
-            self._cursor.execute("ROLLBACK TO message")
-            self._cursor.execute("RELEASE message")
-
     def mark(self, endings: Endings) -> None:
-        """Write the done-marks of every message that came through."""
+        """Write the done-marks of every message that came through; none without its effect."""
+        self._transacting.check()
         mark_done(self.connection, endings, self._ended)
         endings.write(self.connection)
 

@@ -13,7 +13,7 @@ from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.ledger.records import Claim, Due, Failure, Outcome, Owner, Route, State
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.claims import check_owner
-from tickrelay_messaging.ledger.sql.database import Database
+from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, WAITING, active, payloads
@@ -32,9 +32,10 @@ class Waiting:
         """See `Ledger.due`."""
         numbers = [self._names.route(route) for route in routes]
         waiting = (active.c.route.in_(numbers), active.c.state == WAITING)
+        alone = (active.c.suspect == 1, active.c.due <= self._database.clock())
         with self._database.read() as connection:
             first = select(func.min(active.c.due)).where(*waiting, active.c.suspect == 0)
-            suspects = select(func.count()).select_from(active).where(*waiting, active.c.suspect == 1)
+            suspects = select(func.count()).select_from(active).where(*waiting, *alone)
             return Due(connection.execute(first).scalar(), connection.execute(suspects).scalar() or 0)
 
     def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool) -> list[Claim]:
@@ -47,22 +48,25 @@ class Waiting:
             .where(active.c.route == number, active.c.state == WAITING, active.c.due <= now)
             .where(active.c.suspect == int(suspects))
             .order_by(active.c.due)
-            .limit(limit)
+            .limit(1 if suspects else limit)
         )
+        endings = Endings(now, owner.name)
         with self._database.write() as connection:
             check_owner(connection, owner)
             found = connection.execute(chosen).all()
-            return self._take(connection, (owner, route), found, now) if found else []
+            claims = self._take(connection, (owner, route), found, endings) if found else []
+        if endings.concern_batches:
+            self._database.ring(Topic.OUTCOMES)
+        return claims
 
     def _take(
-        self, connection: Connection, who: tuple[Owner, Route], found: Sequence[Any], now: float
+        self, connection: Connection, who: tuple[Owner, Route], found: Sequence[Any], endings: Endings
     ) -> list[Claim]:
         owner, route = who
-        endings = Endings(now, owner.name)
         claims: list[Claim] = []
         for row in found:
             try:
-                claims.append(_claim(route, row, now))
+                claims.append(_claim(route, row, endings.now))
             except UndecodableMessage as error:
                 _bury_again(connection, endings, row, error)
         _expire(connection, endings, [claim for claim in claims if claim.outcome is Outcome.EXPIRED], found)
@@ -84,7 +88,9 @@ def _bury_again(connection: Connection, endings: Endings, row: Any, error: Undec
     """A replayed payload that still can't be read goes back; it must not keep the others from running."""
     message = rows.readable_message(row.headers, row.body, row.message_id)
     ending = Ending(row.key, row.route, row.source, message, row.attempt, None, row.batch)
-    endings.die(ending, "undecodable", Failure(type(error).__name__, str(error)), (row.key, row.headers, row.body))
+    endings.die(
+        ending, "undecodable", Failure(type(error).__name__, str(error)), (row.key, row.headers, row.body)
+    )
     rows.run_many(connection, f"UPDATE active SET state = {DEAD}, due = NULL WHERE key = ?", [(row.key,)])  # noqa: S608
 
 

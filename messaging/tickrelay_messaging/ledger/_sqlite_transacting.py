@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""
+A transaction of the SQLite ledger that is lent to handlers.
+
+They get SQLAlchemy's connection, whose statements are looked at before they run; the transaction's own ones go past it.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from sqlalchemy import Connection, Engine, event
+
+from tickrelay_messaging.errors import CallerError, ClaimLost, LedgerUnavailable
+from tickrelay_messaging.ledger.sql.database import Transacting
+
+_GUARD = "tickrelay_guard"
+"""In a connection's `info` while a handler has it in hand: the `SqliteTransacting` it belongs to."""
+_ENDS_IT = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK(?!\s+(TRANSACTION\s+)?TO\b))\b", re.IGNORECASE)
+_REFUSAL = (
+    "a handler with effect='transaction' must neither commit nor roll back: "
+    "its writes commit together with the message's done-mark; raise an exception to undo them"
+)
+_UNDONE = "the transaction was undone because a handler ran past its timeout"
+
+
+class SqliteTransacting(Transacting):
+    """
+    Holds the write lock from its beginning to its end, or until it is aborted.
+
+    Its own statements go past SQLAlchemy, whose connection is the handlers' and may be left in any state by them.
+    """
+
+    def __init__(self, lock: threading.Lock, connect: Callable[[], Connection]) -> None:
+        """Takes over a lock that is held."""
+        self._lock = lock
+        self._state = threading.Lock()
+        self.is_open = False
+        try:
+            self.connection = connect()
+            self._raw = driver(self.connection)
+            self.connection.close = _refuse_to_close  # type: ignore[method-assign]  # it's lent to handlers
+        except BaseException:
+            self._lock.release()
+            raise
+        try:
+            self._raw.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._close()
+            raise
+        self.is_open = True
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        self._run("SAVEPOINT part")
+        info = self.connection.info
+        info[_GUARD] = self
+        try:
+            yield
+        except BaseException:
+            info.pop(_GUARD, None)
+            self._undo_part()
+            raise
+        info.pop(_GUARD, None)
+        self._run("RELEASE part")
+        _forgive(self.connection)
+
+    def _undo_part(self) -> None:
+        if self.is_open:
+            self._run("ROLLBACK TO part")
+            self._run("RELEASE part")
+            _forgive(self.connection)
+
+    def _run(self, statement: str) -> None:
+        with self._state:
+            self.check()
+            self._raw.execute(statement)
+
+    def check(self) -> None:
+        if not self.is_open:
+            raise ClaimLost(_UNDONE)
+        if not self._raw.in_transaction:
+            # SQLite does so by itself when the disk is full or broken; what follows would commit each for itself.
+            raise LedgerUnavailable(
+                "the database has undone the transaction, for want of space or a broken disk"
+            )
+
+    def commit(self) -> None:
+        """
+        Make it all last.
+
+        Raises:
+            ClaimLost: it was aborted.
+        """
+        with self._state:
+            self.check()
+            self._raw.execute("COMMIT")
+            self._close()
+
+    def abort(self) -> None:
+        with self._state:
+            if self.is_open:
+                self.is_open = False  # From here on the guard refuses the handler's statements.
+                _disarm(self._raw)
+                self._lock.release()
+
+    def end(self) -> None:
+        """Undo what wasn't committed. After an abort the connection is thrown away, as its user may still hold it."""
+        with self._state:
+            if self.is_open:
+                self._close()
+            elif not self.connection.closed:
+                self.connection.invalidate()
+                Connection.close(self.connection)
+
+    def _close(self) -> None:
+        self.is_open = False
+        try:
+            rollback(self._raw)
+            Connection.close(self.connection)
+        finally:
+            self._lock.release()
+
+
+def _disarm(raw: sqlite3.Connection) -> None:
+    """Undo a transaction whose handler may be in the middle of a statement, and let it write no more."""
+    raw.interrupt()
+    with suppress(sqlite3.OperationalError):  # interrupted itself, but its effect comes before its first step
+        raw.execute("PRAGMA query_only=1")
+    while raw.in_transaction:
+        with suppress(sqlite3.OperationalError):
+            raw.rollback()
+
+
+def _forgive(connection: Connection) -> None:
+    """A refused commit leaves SQLAlchemy's own mark of a transaction invalid; the next handler would suffer from it."""
+    mark = connection.get_transaction()
+    if mark is not None and not mark.is_active:
+        mark.rollback()
+
+
+def rollback(raw: sqlite3.Connection) -> None:
+    """Undo, unless SQLite has done so by itself (it does when the disk is full)."""
+    if raw.in_transaction:
+        raw.execute("ROLLBACK")
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """The sqlite3 connection under SQLAlchemy's."""
+    found = connection.connection.driver_connection
+    assert isinstance(found, sqlite3.Connection)
+    return found
+
+
+def watch(engine: Engine) -> None:
+    """Refuse whatever handlers must not do with a connection they were lent."""
+    event.listen(engine, "commit", _refuse_to_end)
+    event.listen(engine, "rollback", _refuse_to_end)
+    event.listen(engine, "before_cursor_execute", _look_at_statement)
+
+
+def _refuse_to_end(connection: Connection) -> None:
+    if not connection.invalidated and connection.info.get(_GUARD):
+        raise CallerError(_REFUSAL)
+
+
+def _refuse_to_close() -> None:
+    raise CallerError(_REFUSAL)
+
+
+def _look_at_statement(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+    guard: SqliteTransacting | None = connection.info.get(_GUARD)
+    if guard is None:
+        return
+    guard.check()
+    if _ENDS_IT.match(statement):
+        raise CallerError(_REFUSAL)
