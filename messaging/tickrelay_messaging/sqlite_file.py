@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tickrelay_messaging.errors import (
@@ -30,7 +30,18 @@ Pages of the log before it is copied into the file (32 MB). Keys are random, so 
 default of 1,000 copies a page again and again, which costs a large ledger a third of its time.
 """
 
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "lustre"}
+_NETWORK = (
+    "nfs",
+    "cifs",
+    "smb",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+    "lustre",
+    "ncpfs",
+)
 _write_locks: dict[str, threading.Lock] = {}
 _registry = threading.Lock()
 _held_for_fork: list[threading.Lock] = []
@@ -76,33 +87,35 @@ def prepare(path: Path) -> None:
     Make the file and its folder private, and refuse a place where SQLite's locks don't work.
 
     Raises:
-        ConfigurationError: the folder is on a network file system, or can't be made.
+        ConfigurationError: the folder is on a network file system.
+        OSError: the folder or the file can't be made.
     """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kind = _file_system(path.parent)
-        if kind in _NETWORK:
-            raise ConfigurationError(
-                f"{path}: this is on a network file system ({kind}), where SQLite's locks can't be trusted; "
-                "choose a local disk, or a server broker and ledger"
-            )
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except OSError as error:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if kind := network_kind(path.parent):
         raise ConfigurationError(
-            f"{path}: {error.strerror}; choose a path that this user may write to"
-        ) from error
+            f"{path}: lies on a network file system ({kind}), where SQLite's locks can't be trusted; "
+            "choose a local disk, or a server broker and ledger"
+        )
+    # SQLite gives -wal and -shm the mode of the file itself, so that is made first, still empty. Only a file this call
+    # has made may be closed here: closing another would drop this process's locks on it (fcntl(2), "record locks").
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
-def _file_system(folder: Path) -> str:
-    """Type of the file system that holds a folder, or "" where the kernel doesn't tell (proc(5), mounts)."""
+def network_kind(folder: Path) -> str | None:
+    """The type of the network file system that holds a folder; None for a local one, and where nobody tells (proc(5))."""
     try:
-        mounts = Path("/proc/mounts").read_text(encoding="utf-8")
+        mounts = Path("/proc/mounts").read_text(errors="replace").splitlines()
     except OSError:
-        return ""
-    place = os.path.realpath(folder) + "/"
-    fields = [line.split(" ")[1:3] for line in mounts.splitlines()]
-    holding = [(len(at), kind) for at, kind in fields if place.startswith(at.rstrip("/") + "/")]
-    return max(holding, default=(0, ""))[1]
+        return None
+    place = Path(os.path.realpath(folder))
+    best, kind = "", ""
+    for line in mounts:
+        _, point, fstype, *_ = line.split(" ")
+        point = point.replace("\\040", " ")
+        if len(point) >= len(best) and place.is_relative_to(point):
+            best, kind = point, fstype
+    return kind if kind.startswith(_NETWORK) else None
 
 
 def connect(

@@ -17,7 +17,7 @@ from sqlalchemy.pool import Pool, QueuePool
 
 from tickrelay_messaging import doorbell, sqlite_file
 from tickrelay_messaging.doorbell import Doorbell
-from tickrelay_messaging.errors import ClaimLost, LedgerUnavailable
+from tickrelay_messaging.errors import ClaimLost, ConfigurationError, LedgerUnavailable
 from tickrelay_messaging.ledger._sqlite_transacting import SqliteTransacting, driver, rollback, watch
 from tickrelay_messaging.ledger.sql import SqlLedger
 from tickrelay_messaging.ledger.sql.database import Database, Topic
@@ -39,7 +39,12 @@ class SqliteDatabase(Database):
     def __init__(self, path: Path, clock: Callable[[], float] | None = None) -> None:
         if clock is not None:
             self.clock = clock
-        sqlite_file.prepare(path)
+        try:
+            sqlite_file.prepare(path)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path}: {error.strerror}; choose a path this user may write to"
+            ) from error
         # Whatever name the file is opened by, wherever the process goes: the bells must be found in one place.
         self.path = Path(os.path.realpath(path))
         self._bells = self.path.with_name(self.path.name + ".bells")

@@ -9,20 +9,12 @@ clock, other processes are forked, and everything waits on conditions with a bou
 
 from __future__ import annotations
 
-import pytest
-
-# Before the imports below, so that a failed assertion shows its values in a third party's run too.
-pytest.register_assert_rewrite(
-    *(f"tickrelay_messaging.testing.ledger_{part}" for part in ("batches", "case", "claiming", "ending")),
-    *(f"tickrelay_messaging.testing.ledger_{part}" for part in ("rooms", "transacting", "waking")),
-)
-
-from tickrelay_messaging.testing.ledger_batches import BatchesContract  # noqa: E402
-from tickrelay_messaging.testing.ledger_claiming import ClaimingContract  # noqa: E402
-from tickrelay_messaging.testing.ledger_ending import EndingContract  # noqa: E402
-from tickrelay_messaging.testing.ledger_rooms import RoomsContract  # noqa: E402
-from tickrelay_messaging.testing.ledger_transacting import TransactingContract  # noqa: E402
-from tickrelay_messaging.testing.ledger_waking import WakingContract  # noqa: E402
+from tickrelay_messaging.testing.ledger_batches import BatchesContract
+from tickrelay_messaging.testing.ledger_claiming import ClaimingContract
+from tickrelay_messaging.testing.ledger_ending import EndingContract
+from tickrelay_messaging.testing.ledger_rooms import RoomsContract
+from tickrelay_messaging.testing.ledger_transacting import TransactingContract
+from tickrelay_messaging.testing.ledger_waking import WakingContract
 
 __all__ = ["LedgerContract"]
 

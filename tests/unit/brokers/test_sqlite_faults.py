@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from tickrelay_messaging import sqlite_file
 from tickrelay_messaging.brokers import QueueSpec, Subscription
 from tickrelay_messaging.brokers.sqlite import SqliteBroker
-from tickrelay_messaging.brokers.sqlite import file as file_module
 from tickrelay_messaging.brokers.sqlite import store as store_module
 from tickrelay_messaging.errors import (
     BrokerUnavailable,
+    ConfigurationError,
     PublishUnconfirmed,
     StorageCorrupt,
     StorageFull,
@@ -274,8 +275,8 @@ def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
 
 def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where locks can't be trusted nothing is made."""
-    monkeypatch.setattr(file_module, "_network_kind", lambda folder: "nfs4")
-    with pytest.raises(BrokerUnavailable, match=r"network file system \(nfs4\)"):
+    monkeypatch.setattr(sqlite_file, "network_kind", lambda folder: "nfs4")
+    with pytest.raises(ConfigurationError, match=r"network file system \(nfs4\)"):
         SqliteBroker(path)
     assert not path.exists()
 

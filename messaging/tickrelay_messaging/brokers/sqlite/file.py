@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+from tickrelay_messaging import sqlite_file
 from tickrelay_messaging.errors import BrokerUnavailable, ServiceError, StorageCorrupt, StorageFull
 
 APPLICATION_ID = 0x54525131
@@ -41,18 +42,6 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 """
 
-_NETWORK = (
-    "nfs",
-    "cifs",
-    "smb",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "fuse.sshfs",
-    "fuse.glusterfs",
-    "lustre",
-    "ncpfs",
-)
 _KINDS: tuple[tuple[str, type[ServiceError], str], ...] = (
     ("SQLITE_FULL", StorageFull, "no space left; free some, nothing of this was stored"),
     ("SQLITE_BUSY", BrokerUnavailable, "locked by another process for too long; see who holds it (fuser)"),
@@ -118,11 +107,12 @@ def connect(path: Path) -> sqlite3.Connection:
     A connection to our file, which is made if missing.
 
     Raises:
-        BrokerUnavailable: it can't be made or opened, or lies on a network file system.
+        BrokerUnavailable: it can't be made or opened.
+        ConfigurationError: it lies on a network file system.
         StorageCorrupt: it's damaged, or another program's.
     """
     try:
-        _make_private(path)
+        sqlite_file.prepare(path)
         db = sqlite3.connect(
             f"file:{quote(str(path))}?mode=rw",
             uri=True,
@@ -141,37 +131,6 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-def _make_private(path: Path) -> None:
-    """SQLite gives -wal and -shm the mode of the file itself, so that is made first, still empty."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if kind := _network_kind(path.parent):
-        raise BrokerUnavailable(
-            f"{path}: lies on a network file system ({kind}), "
-            "where SQLite's locks can't be trusted; use a local disk"
-        )
-    if not path.exists():
-        # Only a file this call has made may be closed here: closing another would drop this process's locks.
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            return
-
-
-def _network_kind(folder: Path) -> str | None:
-    """The kind of file system a folder lies on if it's a network's; None where the system doesn't say."""
-    try:
-        mounts = Path("/proc/mounts").read_text(errors="replace").splitlines()
-    except OSError:
-        return None
-    best, kind = "", ""
-    for line in mounts:
-        _, point, fstype, *_ = line.split(" ")
-        point = point.replace("\\040", " ")
-        if len(point) >= len(best) and folder.is_relative_to(point):
-            best, kind = point, fstype
-    return kind if kind.startswith(_NETWORK) else None
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
