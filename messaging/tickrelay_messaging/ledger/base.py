@@ -87,7 +87,10 @@ class Batches(ABC):
 
     @abstractmethod
     def progress(self, batch: str, group: str) -> list[BatchProgress]:
-        """A row for each handler known in that group of the batch's queue; empty while no consumer was ever seen."""
+        """
+        A row for each handler of that group of the batch's queue, as the consumer that joined it last has them; empty
+        while no consumer was ever seen.
+        """
 
     @abstractmethod
     def find(

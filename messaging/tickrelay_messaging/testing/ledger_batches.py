@@ -51,6 +51,21 @@ class BatchesContract(LedgerCase):
         self.open(ledger, route)
         assert [] == ledger.batches.progress("b", route.group)
 
+    def test_a_renamed_handler_is_not_waited_for(
+        self, ledger: Ledger, owner: Owner, route: Route, clock: Clock
+    ) -> None:
+        """The handlers of a queue are those of the consumer that joined its group last."""
+        messages = some(1, self.open(ledger, route))
+        clock.advance(1)
+        renamed = replace(route, handler="renamed")
+        newcomer = ledger.enroll("newcomer", [renamed])
+        self.end(ledger, newcomer, ledger.claim(newcomer, renamed, messages))
+        ledger.batches.close("b", 1, count=1)
+        assert [(renamed, True)] == [
+            (row.route, row.settled) for row in ledger.batches.progress("b", route.group)
+        ]
+        assert 1 == ledger.batches.known(route.queue, messages)
+
     def test_a_batch_settles(self, ledger: Ledger, owner: Owner, route: Route) -> None:
         """Once its publisher has closed it and every message has come to an end, good or bad."""
         messages = some(4, self.open(ledger, route))

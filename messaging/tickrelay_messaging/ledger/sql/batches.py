@@ -53,18 +53,13 @@ class SqlBatches(Batches):
 
     def progress(self, batch: str, group: str) -> list[BatchProgress]:
         newest = select(batches).where(batches.c.id == batch).order_by(batches.c.ordinal.desc()).limit(1)
-        known = self._names.all_routes()
         with self._database.read() as connection:
             row = connection.execute(newest).first()
             if row is None:
                 return []
             tag = f"{batch}/{row.ordinal}"
             ended = tallies.sums(connection, [table.c.batch == tag])
-        mine = {
-            route: number
-            for route, number in known.items()
-            if (route.queue, route.group) == (row.queue, group)
-        }
+        mine = self._names.current(row.queue, group)
         return [
             _progress(batch, route, row[_COUNT], ended.get((tag, number), {}))
             for route, number in mine.items()
@@ -85,7 +80,7 @@ class SqlBatches(Batches):
             ]
 
     def known(self, queue: str, messages: Sequence[Message]) -> int:
-        routes = [route for route in self._names.all_routes() if route.queue == queue]
+        routes = list(self._names.current(queue))
         if not routes:
             return 0
         chunks = [messages[at : at + _CHUNK] for at in range(0, len(messages), _CHUNK)]

@@ -47,16 +47,34 @@ class Names:
         """Every source ever seen."""
         return list(connection.execute(select(sources.c.source)).scalars())
 
-    def see(self, route: Route, now: float) -> int:
-        """A consumer for this route is alive."""
-        number = self.route(route)
+    def see(self, seen: Iterable[Route], now: float) -> None:
+        """A consumer with these handlers joins its groups."""
+        numbers = [self.route(route) for route in seen]
         with self._database.write() as connection:
-            connection.execute(update(routes).where(routes.c.number == number).values(seen_at=now))
-        return number
+            connection.execute(update(routes).where(routes.c.number.in_(numbers)).values(seen_at=now))
+
+    def current(self, queue: str, group: str | None = None) -> dict[Route, int]:
+        """
+        The handlers of a queue as they are now: those of the consumer that joined each group last.
+
+        Consumers of one group share its messages, so they have the same handlers; one that was renamed or removed is
+        no longer waited for.
+        """
+        query = select(routes).where(routes.c.queue == queue)
+        with self._database.read() as connection:
+            found = connection.execute(query if group is None else query.where(routes.c.group_name == group)).all()
+        newest: dict[str, float] = {}
+        for row in found:
+            newest[row.group_name] = max(row.seen_at, newest.get(row.group_name, 0.0))
+        return {
+            Route(row.queue, row.group_name, row.handler): row.number
+            for row in found
+            if row.seen_at == newest[row.group_name]
+        }
 
     def _enter_route(self, route: Route) -> int:
         names = {"queue": route.queue, "group_name": route.group, "handler": route.handler}
-        number = self._enter(routes, names, {"seen_at": self._database.clock()})
+        number = self._enter(routes, names, {"seen_at": 0.0})
         self._remember(route, number)
         return number
 

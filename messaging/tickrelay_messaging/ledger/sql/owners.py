@@ -43,8 +43,7 @@ class Owners:
     def enroll(self, name: str, routes: Iterable[Route], *, lease: float) -> Owner:
         """See `Ledger.enroll`."""
         now = self._database.clock()
-        for route in routes:
-            self._names.see(route, now)
+        self._names.see(routes, now)
         row = {"name": name, "host": socket.gethostname(), "pid": os.getpid(), "lease": lease}
         number = 0
         try:
