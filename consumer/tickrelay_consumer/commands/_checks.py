@@ -168,6 +168,7 @@ def _broker(settings: Settings, groups: list[GroupStats]) -> Iterator[Check]:
     """Fills `groups`, which the ledger's checks need too."""
     begun = time.perf_counter()
     with open_broker(settings.broker) as broker:
+        broker.check()
         found = [stats for spec in broker.queues() for stats in broker.stats(spec.name)]
         took = (time.perf_counter() - begun) * 1000
         groups.extend(found)

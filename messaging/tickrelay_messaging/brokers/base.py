@@ -39,6 +39,10 @@ class Capabilities:
     """`stats` counts; it doesn't estimate."""
     max_body: int
     """Largest body in bytes."""
+    marks_redelivery: bool = True
+    """`redelivered` is set on everything that another consumer may have been handed before."""
+    keeps_scattered_acks: bool = True
+    """An acknowledgement counts for good, also of a message behind one that isn't acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,16 @@ class Broker(ABC):
     @abstractmethod
     def queues(self) -> list[QueueSpec]:
         """Every declared queue with its groups, by name."""
+
+    def check(self) -> None:
+        """
+        Reach the broker now, for people who ask whether it can be reached.
+
+        Raises:
+            BrokerUnavailable: it can't.
+            ConfigurationError: it refuses this user.
+        """
+        self.queues()
 
     @abstractmethod
     def publish(self, queue: str, messages: Sequence[Message], *, timeout: float = 30.0) -> None:

@@ -60,6 +60,7 @@ def probe(settings: Settings) -> str:
         TickrelayError: one of them doesn't answer.
     """
     with open_broker(settings.broker) as fresh:
+        fresh.check()
         answer = f"broker answers with {len(fresh.queues())} queues"
     if settings.ledger is None:
         return f"{answer}; no ledger: publishing works, sensors and the Messages page don't"
