@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""The consumer as its users meet it: handlers are registered on it, and `run` carries messages out until told to stop."""
+"""The consumer as its users meet it: handlers are registered on it, `run` carries messages out until told to stop."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from tickrelay_consumer.metrics import Metrics
 from tickrelay_consumer.settings import Settings
 from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
 from tickrelay_messaging.brokers.names import check_name
-from tickrelay_messaging.errors import ConfigurationError
+from tickrelay_messaging.errors import ConfigurationError, ServiceError
 from tickrelay_messaging.ledger import Ledger, open_ledger
 
 F = TypeVar("F", bound=Function)
@@ -54,7 +54,7 @@ class Consumer:
         self._overrides: dict[str, str | None] = {"group": group, "http": http}
         self._limits = limits
         self._handlers: dict[tuple[str, str], Handler] = {}
-        self._stop = threading.Event()
+        self._stop = _Stop()
         self.metrics = Metrics()
 
     @property
@@ -93,7 +93,9 @@ class Consumer:
                 function=function, queue=queue, name=own, effect=Effect(effect), retry=retry, timeout=timeout
             )
             if (queue, own) in self._handlers:
-                raise ConfigurationError(f"queue {queue!r} has a handler named {own!r}; give this one another name=")
+                raise ConfigurationError(
+                    f"queue {queue!r} has a handler named {own!r}; give this one another name="
+                )
             self._handlers[(queue, own)] = made
             return function
 
@@ -112,7 +114,9 @@ class Consumer:
         self._broker = broker or self._broker
         self._ledger = ledger or self._ledger
         self._limits = limits or self._limits
-        self._overrides |= {key: value for key, value in (("group", group), ("http", http)) if value is not None}
+        self._overrides |= {
+            key: value for key, value in (("group", group), ("http", http)) if value is not None
+        }
 
     def stop(self) -> None:
         """End `run` gracefully; from any thread or signal handler."""
@@ -133,7 +137,9 @@ class Consumer:
             ServiceError: broker or ledger can't be reached at the start.
         """
         if not self._handlers:
-            raise ConfigurationError("this consumer has no handler; register one with @consumer.handler(QUEUE)")
+            raise ConfigurationError(
+                "this consumer has no handler; register one with @consumer.handler(QUEUE)"
+            )
         with ExitStack() as stack:
             if signals:
                 stack.enter_context(_Signals(self._stop))
@@ -145,8 +151,16 @@ class Consumer:
         given = {"broker": self._broker, "ledger": self._ledger}
         urls = {name: value for name, value in given.items() if isinstance(value, str)}
         settings = self._settings = Settings.load(**urls, **self._overrides)
-        broker = self._broker if isinstance(self._broker, Broker) else stack.enter_context(open_broker(settings.broker))
-        ledger = self._ledger if isinstance(self._ledger, Ledger) else stack.enter_context(open_ledger(settings.ledger))
+        broker = (
+            self._broker
+            if isinstance(self._broker, Broker)
+            else stack.enter_context(open_broker(settings.broker))
+        )
+        ledger = (
+            self._ledger
+            if isinstance(self._ledger, Ledger)
+            else stack.enter_context(open_ledger(settings.ledger))
+        )
         for queue in dict.fromkeys(handler.queue for handler in self.handlers):
             broker.declare(QueueSpec(queue, (settings.group,)))
         return self._enroll(stack, broker, ledger, settings.group)
@@ -166,7 +180,7 @@ class Consumer:
             routes=routes,
             name=name,
         )
-        stack.callback(lambda: ledger.retire(shared.owner))
+        stack.callback(_retire, shared)
         self.metrics.watch_load(lambda: shared.load.count)
         return shared
 
@@ -186,10 +200,36 @@ class Consumer:
             log.info("stopped", unfinished=shared.load.count)
 
 
+class _Stop:
+    """An event that may be set in a signal handler: `threading.Event` would wait there for the lock it interrupted."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        self.is_set = True
+        self._bell.put(None)
+
+    def wait(self, timeout: float) -> bool:
+        with suppress(Empty):
+            if not self.is_set:
+                self._bell.get(timeout=timeout)
+        return self.is_set
+
+
+def _retire(shared: Shared) -> None:
+    """Where the ledger can't be told, others notice by themselves that this process has ended."""
+    try:
+        shared.ledger.retire(shared.owner)
+    except ServiceError as error:
+        log.warning("can't take leave of the ledger", error=str(error))
+
+
 class _Signals:
     """While inside, SIGTERM and SIGINT set an event; the second one ends the process at once."""
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, stop: _Stop) -> None:
         self._stop = stop
         self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
@@ -202,6 +242,6 @@ class _Signals:
             signal.signal(number, before)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set:
             os._exit(128 + number)
         self._stop.set()

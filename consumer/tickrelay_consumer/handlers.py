@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from tickrelay_messaging.errors import (
@@ -24,11 +26,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+LONGEST_DELAY = 365 * 86400.0
+"""Seconds; whoever means longer than that made a mistake."""
+
+
 class Effect(StrEnum):
     """What a handler promises about its effect, and so what it is given."""
 
     TRANSACTION = "transaction"
-    """Writes through `ctx.connection` only; they commit together with the message's done-mark: its effect is there once."""
+    """Writes through `ctx.connection` only; they commit together with the message's done-mark: effect once."""
     EXTERNAL = "external"
     """Anything else; carried out at least once, with `ctx.idempotency_key` for whoever can tell a repetition."""
 
@@ -39,7 +45,8 @@ class Retry:
     When a failed message is tried again: after `first`, `first * factor`, ... seconds, `attempts` times, then never.
 
     Attributes:
-        jitter: each delay is lengthened by up to this part of itself, so that what failed together doesn't return together.
+        jitter: each delay is lengthened by up to this part of itself, so that what failed together doesn't return
+            together.
     """
 
     first: float = 1.0
@@ -49,14 +56,20 @@ class Retry:
 
     def __post_init__(self) -> None:
         for name, low in (("first", 0.0), ("factor", 1.0), ("attempts", 0), ("jitter", 0.0)):
-            if getattr(self, name) < low:
-                raise ConfigurationError(f"Retry: {name} must be at least {low:g}, got {getattr(self, name):g}")
+            if not low <= getattr(self, name) < inf:
+                raise ConfigurationError(
+                    f"Retry: {name} must be at least {low:g}, got {getattr(self, name):g}"
+                )
 
     def delay(self, attempt: int) -> float | None:
         """Seconds to wait after the failure of attempt 1, 2, ...; None when no further one is due."""
         if attempt > self.attempts:
             return None
-        return self.first * self.factor ** (attempt - 1) * (1 + self.jitter * random.random())  # noqa: S311 - no secret
+        try:
+            delay = self.first * self.factor ** (attempt - 1)
+        except OverflowError:
+            delay = LONGEST_DELAY
+        return min(LONGEST_DELAY, delay * (1 + self.jitter * random.random()))  # noqa: S311 - no secret
 
 
 NO_RETRY = Retry(attempts=0)
@@ -93,7 +106,9 @@ class Context:
             CallerError: the handler doesn't have `effect="transaction"`.
         """
         if self._connection is None:
-            raise CallerError(f"handler {self.route.handler!r} has no connection; declare it with effect='transaction'")
+            raise CallerError(
+                f"handler {self.route.handler!r} has no connection; declare it with effect='transaction'"
+            )
         return self._connection
 
     @classmethod
@@ -105,10 +120,10 @@ class Context:
 Function = Callable[[Message, Context], Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Handler:
     """
-    A function bound to a queue.
+    A function bound to a queue; equal to nothing but itself, so that it is looked up quickly.
 
     Attributes:
         name: unique in its queue; deduplication is per handler, so renaming one makes every message new to it.
@@ -123,8 +138,10 @@ class Handler:
     timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0:
-            raise ConfigurationError(f"handler {self.name!r}: timeout must be above 0 s, got {self.timeout:g}")
+        if not self.timeout > 0:
+            raise ConfigurationError(
+                f"handler {self.name!r}: timeout must be above 0 s, got {self.timeout:g}"
+            )
 
     def route(self, group: str) -> Route:
         """Where its messages come from, in a group."""
@@ -135,4 +152,9 @@ class Handler:
         if isinstance(error, MessageError | DeadLetter):
             return None
         delay = self.retry.delay(attempt)
-        return error.delay if isinstance(error, RetryLater) and delay is not None else delay
+        if delay is None or not isinstance(error, RetryLater):
+            return delay
+        with suppress(TypeError, ValueError):
+            wish = float(error.delay)
+            return max(0.0, min(LONGEST_DELAY, wish)) if not isnan(wish) else delay
+        return delay

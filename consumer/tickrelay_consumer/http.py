@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +35,11 @@ def serve(address: str, metrics: Metrics, health: Health) -> Iterator[int]:
     host, _, port = address.rpartition(":")
     handler = type("Handler", (_Handler,), {"metrics": metrics, "health": health, "timeout": _CLIENT_SECONDS})
     try:
-        server = ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
+        server = (_Server6 if ":" in host else ThreadingHTTPServer)((host.strip("[]"), int(port)), handler)
     except OSError as error:
-        raise ConfigurationError(f"--http {address}: {error.strerror}; choose another address or port") from error
+        raise ConfigurationError(
+            f"--http {address}: {error.strerror}; choose another address or port"
+        ) from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="tickrelay-http", daemon=True).start()
     try:
@@ -46,11 +49,15 @@ def serve(address: str, metrics: Metrics, health: Health) -> Iterator[int]:
         server.server_close()
 
 
+class _Server6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 class _Handler(BaseHTTPRequestHandler):
     metrics: Metrics
     health: Health
 
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server looks for
+    def do_GET(self) -> None:
         """Answer one request."""
         path = self.path.partition("?")[0]
         if path == "/metrics":

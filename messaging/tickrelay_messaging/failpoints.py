@@ -3,9 +3,9 @@
 """
 Named places in the code where a test may let the process die, stop or fail.
 
-Armed by the environment, `TICKRELAY_FAILPOINTS="consumer.after_effect=kill@3;publish.after_confirm=raise"`: an action and
-the hit it happens at (the first by default; `@*` is every one). Actions: `kill` (SIGKILL), `stop` (SIGSTOP), `exit`,
-`raise` (`FailpointError`), `hang` (until the process ends). Unarmed, a failpoint costs one look at a global.
+Armed by the environment, `TICKRELAY_FAILPOINTS="consumer.after_effect=kill@3;publish.after_confirm=raise"`: an action
+and the hit it happens at (the first by default; `@*` is every one). Actions: `kill` (SIGKILL), `stop` (SIGSTOP),
+`exit`, `raise` (`FailpointError`), `hang` (until the process ends). Unarmed, a failpoint costs one look at a global.
 
 Every name is in `NAMES`, so that a campaign can visit them all and notice one it never reached.
 """
@@ -73,8 +73,8 @@ def arm(text: str) -> None:
 def _parse(part: str) -> tuple[str, _Armed]:
     name, _, rest = part.strip().partition("=")
     action, _, at = rest.partition("@")
-    if name not in NAMES or action not in _ACTIONS or not (at in ("", "*") or at.isdigit()):
-        raise ConfigurationError(f"{VARIABLE}: {part.strip()!r} is no failpoint; write NAME=ACTION@HIT, see failpoints.py")
+    if name not in NAMES or action not in _ACTIONS or not (at in ("", "*") or (at.isdecimal() and int(at))):
+        raise ConfigurationError(f"{VARIABLE}: {part.strip()!r} is no failpoint; write NAME=ACTION@HIT")
     return name, _Armed(action, None if at == "*" else int(at or 1))
 
 

@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
 """
-The hot loop, a thread a concern, batches between them:
+The hot loop, a thread a concern, batches between them.
 
-    fetcher (one a queue)  receive -> decode -> claim -+-> workers (effect external) ----+
-    keeper                 renew, reap, what is due ---+-> transactor (transaction) -----+-> settler: settle -> acknowledge
+    fetcher (one a queue)  receive -> decode -> claim -+-> workers (external) -------+
+    keeper                 renew, reap, what is due ---+-> transactor (transaction) -+-> settler: settle -> acknowledge
+    watchdog               ends what hangs; asks neither broker nor ledger
 
 Nothing is acknowledged before every handler's claim of it is settled or parked.
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from tickrelay_consumer.engine.fetcher import Fetcher
 from tickrelay_consumer.engine.keeper import Keeper
 from tickrelay_consumer.engine.settler import Settler
-from tickrelay_consumer.engine.shared import Shared, log
+from tickrelay_consumer.engine.shared import Shared
 from tickrelay_consumer.engine.transactor import Transactor
 from tickrelay_consumer.engine.work import Work
 from tickrelay_consumer.engine.workers import Workers
@@ -31,12 +31,16 @@ class Engine:
         self._settler = Settler(shared, self._claim_again)
         self._workers = Workers(shared, self._settler)
         self._transactor = Transactor(shared, self._settler)
-        self._keeper = Keeper(shared, handlers, self._dispatch, self._check_deadlines)
+        self._keeper = Keeper(shared, handlers, self._dispatch)
         self._fetchers = {
-            queue: Fetcher(shared, queue, [handler for handler in handlers if handler.queue == queue], self._dispatch)
+            queue: Fetcher(
+                shared, queue, [handler for handler in handlers if handler.queue == queue], self._dispatch
+            )
             for queue in queues
         }
+        self._tick = max(0.02, min(0.5, *(handler.timeout / 4 for handler in handlers)))
         self._threads: dict[str, threading.Thread] = {}
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Start everything; returns at once."""
@@ -44,6 +48,7 @@ class Engine:
         self._transactor.start()
         self._spawn("settler", self._settler.run)
         self._spawn("keeper", self._keeper.run)
+        self._spawn("watchdog", self._watch)
         for queue, fetcher in self._fetchers.items():
             self._spawn(f"fetcher-{queue}", fetcher.run)
 
@@ -51,22 +56,21 @@ class Engine:
         """
         Stop gracefully, within `limits.grace` plus some seconds.
 
-        Running handlers may end; what hasn't begun is released, at no attempt's cost; what still runs after the grace is
-        left behind, and whoever comes next takes it over.
+        Running handlers may end; what hasn't begun is released, at no attempt's cost; what still runs after the
+        grace is left behind, and whoever comes next takes it over.
         """
         self._shared.stopping.set()
         failpoint("consumer.draining")
         for fetcher in self._fetchers.values():
             fetcher.wake()
         deadline = time.monotonic() + self._shared.limits.grace
-        stopped = threading.Event()
-        self._spawn("lease", lambda: self._keep_lease_until(stopped))
+        self._spawn("lease", lambda: self._keeper.keep_lease_until(self._stopped))
         self._workers.stop(deadline)
         self._transactor.stop(deadline)
-        stopped.set()
         self._join_fetchers()
         self._settler.stop()
         self._threads["settler"].join(SETTLING_SECONDS)
+        self._stopped.set()
         for fetcher in self._fetchers.values():
             fetcher.close()
 
@@ -74,9 +78,16 @@ class Engine:
         """Whether every thread that should run does."""
         return all(thread.is_alive() for thread in self._threads.values())
 
-    def _keep_lease_until(self, stopped: threading.Event) -> None:
-        while not stopped.wait(1.0):
-            self._keeper.keep_lease_only()
+    def _watch(self) -> None:
+        """
+        End what hangs.
+
+        In a thread that never asks broker or ledger: a handler that hangs in a transaction makes everybody else
+        wait there.
+        """
+        while not self._stopped.wait(self._tick):
+            self._workers.check_deadlines()
+            self._transactor.check_deadlines()
 
     def _join_fetchers(self) -> None:
         for name, thread in self._threads.items():
@@ -84,17 +95,7 @@ class Engine:
                 thread.join(2.0)
 
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=self._guard, args=(name, target), name=f"tickrelay-{name}", daemon=True)
-        self._threads[name] = thread
-        thread.start()
-
-    def _guard(self, name: str, target: Callable[[], None]) -> None:
-        """A thread of ours that dies of a bug must not leave a consumer that looks alive."""
-        try:
-            target()
-        except BaseException as error:
-            log.exception("a thread of the consumer died", thread=name)
-            self._shared.give_up(f"thread {name} died: {type(error).__name__}: {error}")
+        self._threads[name] = self._shared.spawn(name, target)
 
     def _dispatch(self, works: Sequence[Work]) -> None:
         by_handler: dict[Handler, list[Work]] = {}
@@ -105,10 +106,6 @@ class Engine:
                 self._transactor.put(chosen)
             else:
                 self._workers.put(handler, chosen)
-
-    def _check_deadlines(self) -> None:
-        self._workers.check_deadlines()
-        self._transactor.check_deadlines()
 
     def _claim_again(self, work: Work) -> None:
         if work.received is not None:

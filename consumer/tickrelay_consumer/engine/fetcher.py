@@ -7,19 +7,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from functools import partial
+from queue import SimpleQueue
+from typing import TypeVar
 
-from tickrelay_consumer.engine.shared import LONGEST_PAUSE, Shared, log
+from tickrelay_consumer.engine.acknowledging import Acknowledger
+from tickrelay_consumer.engine.shared import LONGEST_PAUSE, Shared
 from tickrelay_consumer.engine.work import Received, Work
 from tickrelay_consumer.handlers import Handler
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import Delivery, Subscription
-from tickrelay_messaging.errors import ClaimLost, ServiceError, UndecodableMessage
+from tickrelay_messaging.errors import ClaimLost, MessageError, ServiceError
 from tickrelay_messaging.failpoints import failpoint
-from tickrelay_messaging.ledger.records import Claim, Failure, Outcome
+from tickrelay_messaging.ledger.records import Claim, Failure, Outcome, Owner
 from tickrelay_messaging.message import Message
 
 Decoded = tuple[Received, Message]
+Answer = TypeVar("Answer")
 
 
 class Fetcher:
@@ -29,13 +33,18 @@ class Fetcher:
     """
 
     def __init__(
-        self, shared: Shared, queue: str, handlers: Sequence[Handler], dispatch: Callable[[Sequence[Work]], None]
+        self,
+        shared: Shared,
+        queue: str,
+        handlers: Sequence[Handler],
+        dispatch: Callable[[Sequence[Work]], None],
     ) -> None:
         self._shared = shared
         self._queue = queue
         self._handlers = handlers
         self._dispatch = dispatch
         self._again: SimpleQueue[Received] = SimpleQueue()
+        self._acknowledger = Acknowledger(shared)
         self._errors = 0
         self.subscription: Subscription | None = None
 
@@ -46,12 +55,12 @@ class Fetcher:
                 self._fetch()
                 self._errors = 0
             except ServiceError as error:
-                self._on_error(error)
-            except ClaimLost:
-                self._shared.enroll_again(self._shared.owner)
+                self._errors += 1
+                self._shared.note_trouble("broker", error, "can't fetch", queue=self._queue)
+                self._shared.pause(self._errors)
 
     def claim_again(self, received: Received) -> None:
-        """The ledger refused the result: somebody else was to take this over, so ask who has it now."""
+        """One of its handlers is through with it without an end: ask the ledger who has it now."""
         self._again.put(received)
         self.wake()
 
@@ -66,108 +75,136 @@ class Fetcher:
             self.subscription.close()
 
     def _fetch(self) -> None:
+        self._take_again()
+        if not self._acknowledger.flush():
+            self._shared.pause(1)
         subscription = self._subscribe()
-        deliveries = self._waiting_again()
-        if not deliveries:
-            room = self._shared.load.wait_for_room(timeout=1.0)
-            if not room:
-                return
-            taken = subscription.receive(min(room, self._shared.limits.batch), timeout=LONGEST_PAUSE)
-            failpoint("consumer.after_receive")
-            deliveries = [Received(subscription, delivery) for delivery in taken]
-            self._shared.progress = time.monotonic()
-        if deliveries:
-            self._shared.metrics.received.labels(self._queue, self._shared.group).inc(len(deliveries))
-            self._take(deliveries)
+        room = self._shared.load.wait_for_room(timeout=1.0)
+        if not room:
+            return
+        taken = subscription.receive(min(room, self._shared.limits.batch), timeout=LONGEST_PAUSE)
+        failpoint("consumer.after_receive")
+        self._shared.progress = time.monotonic()
+        if taken:
+            self._shared.metrics.received.labels(self._queue, self._shared.group).inc(len(taken))
+            self._take([Received(subscription, delivery) for delivery in taken], Counter())
 
     def _subscribe(self) -> Subscription:
         if self.subscription is None:
             self.subscription = self._shared.broker.subscribe(self._queue, self._shared.group)
         return self.subscription
 
-    def _waiting_again(self) -> list[Received]:
+    def _take_again(self) -> None:
         found: list[Received] = []
-        try:
-            while True:
-                found.append(self._again.get_nowait())
-        except Empty:
-            return found
+        while not self._again.empty():
+            found.append(self._again.get())
+        if found:
+            given_up = Counter(map(id, found))
+            self._take(list({id(received): received for received in found}.values()), given_up)
 
-    def _take(self, deliveries: list[Received]) -> None:
-        """Claim for every handler; until that has worked, the deliveries stay in this thread's hands."""
+    def _take(self, deliveries: Sequence[Received], given_up: Counter[int]) -> None:
+        """
+        Claim for every handler; until the ledger has answered for all, the deliveries stay in this thread's hands.
+
+        Args:
+            given_up: how many handlers are through with a delivery (by its `id()`), beside those that now ask.
+        """
         good, broken = _decode(deliveries)
-        attempt = 0
-        while not self._shared.stopping.is_set():
-            try:
-                if broken:
-                    self._bury(broken)
-                    broken = []
-                self._claim(good)
-                return
-            except ServiceError as error:
-                attempt += 1
-                self._on_error(error, attempt)
-            except ClaimLost:
-                self._shared.enroll_again(self._shared.owner)
-
-    def _claim(self, good: Sequence[Decoded]) -> None:
-        works: list[Work] = []
-        for handler in self._handlers:
-            works += self._claim_for(handler, good)
+        works = self._claim(good)
+        if works is None or not self._bury(broken):
+            return
         failpoint("consumer.after_claim")
         taken = Counter(id(work.received) for work in works)
-        _acknowledge([received for received, _ in good if received.take(taken[id(received)])])
+        self._acknowledger.add(
+            [
+                received
+                for received, _ in good
+                if received.change(taken[id(received)] - given_up[id(received)])
+            ]
+        )
+        self._acknowledger.add(received for received, _ in broken)
         self._dispatch(works)
+        if self._acknowledger:
+            self._acknowledger.flush()
+            failpoint("consumer.after_park")
 
-    def _claim_for(self, handler: Handler, good: Sequence[Decoded]) -> list[Work]:
-        """Admitted before they are claimed, so that whoever closes the intake knows what is in hand."""
+    def _claim(self, good: Sequence[Decoded]) -> list[Work] | None:
+        """
+        None if the consumer stops before all is claimed; what is claimed already is released with its owner.
+
+        Admitted for all handlers before it is claimed for any: whoever closes the intake waits until nothing is in
+        hand.
+        """
+        if not self._admit(len(good) * len(self._handlers)):
+            return None
+        works: list[Work] = []
+        for handler in self._handlers:
+            claims = self._ask(partial(self._claim_for, handler, [message for _, message in good]))
+            if claims is None:
+                return None
+            works += [
+                Work(claim, handler, received)
+                for claim, (received, _) in zip(claims, good, strict=True)
+                if claim.outcome is Outcome.RUN
+            ]
+        self._shared.load.remove(len(good) * len(self._handlers) - len(works))
+        return works
+
+    def _admit(self, count: int) -> bool:
+        while not self._shared.load.admit(count, timeout=1.0):
+            if self._shared.stopping.is_set():
+                return False
+        return True
+
+    def _ask(self, question: Callable[[Owner], Answer]) -> Answer | None:
+        """Until the ledger answers; None if the consumer stops before."""
         shared = self._shared
-        while not shared.load.admit(len(good), timeout=1.0):
-            if shared.stopping.is_set():
-                return []
-        claims: list[Claim] = []
-        try:
-            claims = shared.ledger.claim(shared.owner, handler.route(shared.group), [message for _, message in good])
-        finally:
-            shared.load.remove(len(good) - sum(claim.outcome is Outcome.RUN for claim in claims))
+        attempt = 0
+        while not shared.stopping.is_set():
+            owner = shared.owner
+            try:
+                return question(owner)
+            except ServiceError as error:
+                attempt += 1
+                shared.note_trouble("ledger", error, "can't claim", queue=self._queue)
+                shared.pause(attempt)
+            except ClaimLost:
+                shared.enroll_again(owner)
+        return None
+
+    def _claim_for(self, handler: Handler, messages: Sequence[Message], owner: Owner) -> list[Claim]:
+        claims = self._shared.ledger.claim(owner, handler.route(self._shared.group), messages)
         self._count(handler, claims)
-        return [
-            Work(claim, handler, received)
-            for claim, (received, _) in zip(claims, good, strict=True)
-            if claim.outcome is Outcome.RUN
-        ]
+        return claims
 
     def _count(self, handler: Handler, claims: Sequence[Claim]) -> None:
-        for outcome in {claim.outcome for claim in claims}:
-            number = sum(claim.outcome is outcome for claim in claims)
+        for outcome, number in Counter(claim.outcome for claim in claims).items():
             labels = (handler.queue, self._shared.group, handler.name, outcome.value)
             self._shared.metrics.claims.labels(*labels).inc(number)
 
-    def _bury(self, broken: Sequence[tuple[Received, UndecodableMessage]]) -> None:
+    def _bury(self, broken: Sequence[tuple[Received, MessageError]]) -> bool:
         """A message that can't be read is a dead letter for every handler, and never blocks what is behind it."""
+        if broken and self._ask(lambda _: self._bury_all(broken)) is None:
+            return False
+        self._shared.metrics.undecodable.labels(self._queue, self._shared.group).inc(len(broken))
+        return True
+
+    def _bury_all(self, broken: Sequence[tuple[Received, MessageError]]) -> bool:
+        """Again is no harm: the ledger knows them by their place on the queue."""
         for handler in self._handlers:
             for received, error in broken:
                 failure = Failure(type(error).__name__, str(error))
                 self._shared.ledger.bury(handler.route(self._shared.group), [received.delivery], failure)
-        self._shared.metrics.undecodable.labels(self._queue, self._shared.group).inc(len(broken))
-        _acknowledge([received for received, _ in broken])
-
-    def _on_error(self, error: ServiceError, attempt: int | None = None) -> None:
-        self._errors += 1
-        self._shared.metrics.service_errors.labels(type(error).__name__).inc()
-        log.warning("can't fetch; trying again", queue=self._queue, error=str(error))
-        if not error.retryable:
-            self._shared.give_up(str(error))
-        self._shared.pause(self._errors if attempt is None else attempt)
+        return True
 
 
-def _decode(deliveries: Sequence[Received]) -> tuple[list[Decoded], list[tuple[Received, UndecodableMessage]]]:
+def _decode(deliveries: Sequence[Received]) -> tuple[list[Decoded], list[tuple[Received, MessageError]]]:
     good: list[Decoded] = []
-    broken: list[tuple[Received, UndecodableMessage]] = []
+    broken: list[tuple[Received, MessageError]] = []
     for received in deliveries:
         try:
             good.append((received, _message(received.delivery)))
-        except UndecodableMessage as error:
+        except MessageError as error:
             broken.append((received, error))
     return good, broken
 
@@ -177,9 +214,3 @@ def _message(delivery: Delivery) -> Message:
     message = envelope.decode(delivery.headers, delivery.body)
     message.data  # noqa: B018 - read for its error
     return message
-
-
-def _acknowledge(finished: Sequence[Received]) -> None:
-    if finished:
-        finished[0].subscription.acknowledge([received.delivery for received in finished])
-        failpoint("consumer.after_park")

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the consumer alive in the ledger, ends what hangs, and starts what is due."""
+"""Keeps the consumer alive in the ledger, and starts what is due."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,7 +13,7 @@ from tickrelay_consumer.engine.work import Work
 from tickrelay_consumer.handlers import Handler
 from tickrelay_messaging.errors import ClaimLost, ServiceError
 from tickrelay_messaging.failpoints import failpoint
-from tickrelay_messaging.ledger.records import Due
+from tickrelay_messaging.ledger.records import Due, Owner
 
 LONGEST_WAIT = 5.0
 SUSPECTS_IN_A_ROW = 64
@@ -23,57 +24,50 @@ class Keeper:
     """
     Args:
         dispatch: takes works to be carried out.
-        check_deadlines: fails what ran past its timeout.
     """
 
     def __init__(
-        self,
-        shared: Shared,
-        handlers: Sequence[Handler],
-        dispatch: Callable[[Sequence[Work]], None],
-        check_deadlines: Callable[[], None],
+        self, shared: Shared, handlers: Sequence[Handler], dispatch: Callable[[Sequence[Work]], None]
     ) -> None:
         self._shared = shared
         self._handlers = handlers
         self._dispatch = dispatch
-        self._check_deadlines = check_deadlines
-        self._tick = min(1.0, *(handler.timeout / 4 for handler in handlers), shared.limits.lease / 6)
+        self._tick = min(1.0, shared.limits.lease / 6)
         self._renewed = self._reaped = 0.0
         self._errors = 0
 
     def run(self) -> None:
         """Until the consumer stops."""
         while not self._shared.stopping.is_set():
+            owner = self._shared.owner
             try:
-                self._check_deadlines()
-                self._keep_lease()
+                self._keep_lease(owner)
                 due = self._start_due()
-                self._shared.ledger.wait_for_work(self._shared.owner, self._wait(due))
+                self._shared.ledger.wait_for_work(owner, self._wait(due))
                 self._errors = 0
             except ServiceError as error:
                 self._errors += 1
-                log.warning("can't reach the ledger; trying again", error=str(error))
-                self._shared.metrics.service_errors.labels("ledger").inc()
+                self._shared.note_trouble("ledger", error, "can't keep up with the ledger")
                 self._shared.pause(self._errors)
             except ClaimLost:
-                self._shared.enroll_again(self._shared.owner)
+                self._shared.enroll_again(owner)
 
-    def keep_lease_only(self) -> None:
+    def keep_lease_until(self, stopped: threading.Event) -> None:
         """While stopping: running handlers keep their claims, nothing new begins."""
-        try:
-            self._check_deadlines()
-            self._keep_lease()
-        except (ServiceError, ClaimLost) as error:
-            log.warning("can't renew the lease while stopping", error=str(error))
+        while not stopped.wait(self._tick):
+            try:
+                self._keep_lease(self._shared.owner)
+            except (ServiceError, ClaimLost) as error:
+                log.warning("can't renew the lease while stopping", error=str(error))
 
     def _wait(self, due: Due) -> float:
         until_due = LONGEST_WAIT if due.at is None else max(0.0, due.at - time.time())
         return min(self._tick, until_due)
 
-    def _keep_lease(self) -> None:
+    def _keep_lease(self, owner: Owner) -> None:
         now, lease = time.monotonic(), self._shared.limits.lease
         if now - self._renewed > lease / 3:
-            self._shared.ledger.renew(self._shared.owner)
+            self._shared.ledger.renew(owner)
             self._renewed = now
         if now - self._reaped > min(lease / 6, LONGEST_WAIT):
             reaped = self._shared.ledger.reap()
@@ -84,14 +78,13 @@ class Keeper:
     def _start_due(self) -> Due:
         routes = self._shared.routes
         due = self._shared.ledger.due(routes)
+        is_due = due.at is not None and due.at <= time.time()
         if due.suspects:
             self._run_suspects()
-        elif due.at is not None and due.at <= time.time():
+        if is_due:
             for handler in self._handlers:
                 self._claim_due(handler)
-        else:
-            return due
-        return self._shared.ledger.due(routes)
+        return self._shared.ledger.due(routes) if is_due or due.suspects else due
 
     def _claim_due(self, handler: Handler) -> None:
         room = self._shared.load.wait_for_room(timeout=self._tick)
@@ -114,8 +107,7 @@ class Keeper:
     def _wait_until_alone(self) -> bool:
         """As long as the handlers need, which their timeouts bound; False when the consumer stops meanwhile."""
         while not self._shared.load.wait_until_empty(self._tick):
-            self._check_deadlines()
-            self._keep_lease()
+            self._keep_lease(self._shared.owner)
             if self._shared.stopping.is_set():
                 return False
         return True

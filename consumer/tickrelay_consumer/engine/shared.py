@@ -13,6 +13,7 @@ import structlog
 
 from tickrelay_consumer.metrics import Metrics
 from tickrelay_messaging.brokers.base import Broker
+from tickrelay_messaging.errors import ServiceError
 from tickrelay_messaging.ledger.base import Ledger
 from tickrelay_messaging.ledger.records import Owner, Route
 
@@ -106,6 +107,7 @@ class Shared:
         owner: this process as the ledger knows it; replaced when it was taken for dead.
         stopping: set once, when the consumer shall take no more messages.
         gave_up: why the process must end, if it must.
+        stuck: handlers that run past their timeout.
     """
 
     broker: Broker
@@ -120,15 +122,52 @@ class Shared:
     stopping: threading.Event = field(default_factory=threading.Event)
     gave_up: str = ""
     progress: float = field(default_factory=time.monotonic)
+    stuck: int = 0
     _enrolling: threading.Lock = field(default_factory=threading.Lock)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def enroll_again(self, lost: Owner) -> None:
-        """This process was taken for dead: whatever it had is somebody else's now, so it starts as somebody new."""
-        with self._enrolling:
-            if self.owner is lost:
-                log.warning("taken for dead; enrolling anew", consumer=lost.name, lease=lost.lease)
-                self.owner = self.ledger.enroll(self.name, self.routes, lease=self.limits.lease)
-                self.metrics.enrolled_again.inc()
+        """Taken for dead: whatever `lost` had is somebody else's now, so this process starts as somebody new."""
+        try:
+            with self._enrolling:
+                if self.owner is lost and not self.stopping.is_set():
+                    log.warning("taken for dead; enrolling anew", consumer=lost.name, lease=lost.lease)
+                    self.owner = self.ledger.enroll(self.name, self.routes, lease=self.limits.lease)
+                    self.metrics.enrolled_again.inc()
+        except ServiceError as error:
+            self.note_trouble("ledger", error, "can't enroll")
+            self.pause(3)
+
+    def note_trouble(self, service: str, error: ServiceError, what: str, **more: object) -> None:
+        """A service failed: the caller tries again, unless that can't help."""
+        self.metrics.service_errors.labels(service).inc()
+        log.warning("%s; trying again", what, error=str(error), **more)
+        if not error.retryable:
+            self.give_up(str(error))
+
+    def note_stuck(self, change: int) -> None:
+        """One more handler, or one less, still runs past its timeout; at too many of them the process ends."""
+        with self._counting:
+            self.stuck += change
+            self.metrics.stuck.set(self.stuck)
+        if self.stuck >= self.limits.stuck:
+            self.give_up(
+                f"{self.stuck} handlers hang past their timeout; a thread can't be ended, a process can"
+            )
+
+    def spawn(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        """A thread of ours that dies of a bug must not leave a consumer that looks alive."""
+
+        def guarded() -> None:
+            try:
+                target()
+            except BaseException as error:
+                log.exception("a thread of the consumer died", thread=name)
+                self.give_up(f"thread {name} died: {type(error).__name__}: {error}")
+
+        thread = threading.Thread(target=guarded, name=f"tickrelay-{name}", daemon=True)
+        thread.start()
+        return thread
 
     def give_up(self, why: str) -> None:
         """End the process with an error, for its supervisor to start it afresh."""
@@ -139,5 +178,3 @@ class Shared:
     def pause(self, attempt: int) -> None:
         """Wait before trying a service again: 0.1, 0.2, 0.4 ... 5 s, or until stopping."""
         self.stopping.wait(min(LONGEST_PAUSE, 0.1 * 2 ** min(attempt, 10)))
-
-

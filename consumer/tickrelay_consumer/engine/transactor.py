@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from tickrelay_consumer.engine.settler import Settler
-from tickrelay_consumer.engine.shared import Shared, log
-from tickrelay_consumer.engine.work import Result, Work, failed, lateness
+from tickrelay_consumer.engine.shared import Shared
+from tickrelay_consumer.engine.work import Result, Work, failed, lateness, timed_out
 from tickrelay_consumer.handlers import Context
-from tickrelay_messaging.errors import ClaimLost, HandlerTimeout, ServiceError
+from tickrelay_messaging.errors import ClaimLost, ServiceError
 from tickrelay_messaging.failpoints import failpoint
 from tickrelay_messaging.ledger.base import Transaction
 from tickrelay_messaging.ledger.records import Verdict
@@ -55,28 +55,25 @@ class Transactor:
     def __init__(self, shared: Shared, settler: Settler) -> None:
         self._shared = shared
         self._settler = settler
-        self._works: SimpleQueue[Work | None] = SimpleQueue()
+        self._works: SimpleQueue[Sequence[Work] | None] = SimpleQueue()
         self._round = _Round()
         self._thread: threading.Thread | None = None
         self._rest: list[Work] = []
         self._ended = False
-        self._stuck = 0
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._work, name="tickrelay-transactor", daemon=True)
-        self._thread.start()
+        self._thread = self._shared.spawn("transactor", self._work)
 
     def put(self, works: Sequence[Work]) -> None:
         """Hand works over, in order."""
-        for work in works:
-            self._works.put(work)
+        self._works.put(works)
 
     def stop(self, deadline: float) -> None:
         """Let the running transaction end until `deadline` (monotonic seconds); what hasn't begun is released."""
         self._works.put(None)
-        if self._thread is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
+        while (thread := self._thread) and thread.is_alive() and time.monotonic() < deadline:
+            thread.join(min(0.1, max(0.0, deadline - time.monotonic())))
 
     def check_deadlines(self) -> None:
         """Undo the transaction of a handler that ran past its timeout, and go on without it in a new thread."""
@@ -93,14 +90,7 @@ class Transactor:
 
     def _leave(self, current: _Round, hung: Work, seconds: float) -> None:
         """The hung message failed; the others of its transaction were undone with it and run again."""
-        route = hung.claim.route
-        self._shared.metrics.timeouts.labels(route.queue, route.group, route.handler).inc()
-        log.error("handler timed out", handler=route.handler, message=hung.claim.message.id)
-        error = HandlerTimeout(f"handler {route.handler!r} ran past its timeout of {hung.handler.timeout:g} s")
-        self._settler.put([failed(hung, error, seconds)])
-        self._stuck += 1
-        if self._stuck >= self._shared.limits.stuck:
-            self._shared.give_up(f"{self._stuck} handlers hang past their timeout; a thread can't be ended, a process can")
+        self._settler.put([timed_out(self._shared, hung, seconds)])
         self._round = _Round()
         self._rest = [work for work in current.works if work is not hung]
         self.start()
@@ -112,27 +102,28 @@ class Transactor:
             try:
                 results = self._run(current)
             except (ServiceError, ClaimLost) as error:
-                if current.left:
-                    return
                 attempt += 1
-                self._on_failed_commit(current, error, attempt)
+                if not current.left:
+                    self._on_failed_commit(current, error, attempt)
             else:
-                if current.left:
-                    return
                 attempt = 0
-                self._settler.put(results)
-                self._rest = works[current.at :]
+                if not current.left:
+                    self._settler.put(results)
+                    self._rest = works[current.at :]
+            if current.left:
+                self._shared.note_stuck(-1)
+                return
 
     def _gather(self) -> list[Work]:
         """Wait for the first, then take what else is there without waiting; nothing at the end."""
         found, self._rest = self._rest, []
         try:
             while len(found) < self._shared.limits.batch and not self._ended:
-                work = self._works.get_nowait() if found else self._works.get()
-                if work is None:
+                works = self._works.get_nowait() if found else self._works.get()
+                if works is None:
                     self._ended = True
                 else:
-                    found.append(work)
+                    found += works
         except Empty:
             pass
         return found
@@ -158,37 +149,48 @@ class Transactor:
             current.at += 1
             current.running, current.since = work, time.monotonic()
         try:
-            return Result(work, Verdict.RELEASE) if self._shared.stopping.is_set() else _call(transaction, work)
+            return (
+                Result(work, Verdict.RELEASE) if self._shared.stopping.is_set() else _call(transaction, work)
+            )
         finally:
             with current.lock:
                 current.running = None
 
     def _on_failed_commit(self, current: _Round, error: Exception, attempt: int) -> None:
         """Nothing of this transaction is there: run it again, at no attempt's cost."""
-        log.warning("transaction failed; running it again", messages=len(current.works), error=str(error))
-        self._shared.metrics.service_errors.labels("ledger").inc()
-        if isinstance(error, ClaimLost):
-            self._shared.enroll_again(self._shared.owner)
-        if self._shared.stopping.is_set() or isinstance(error, ClaimLost):
+        if isinstance(error, ServiceError):
+            self._shared.note_trouble("ledger", error, "transaction failed", messages=len(current.works))
+            self._shared.pause(attempt)
+        if self._shared.stopping.is_set():
             self._settler.put([Result(work, Verdict.RELEASE) for work in current.works])
-            return
-        self._shared.pause(attempt)
-        self._rest = current.works
+        else:
+            self._rest = current.works
 
 
 def _call(transaction: Transaction, work: Work) -> Result:
+    """
+    Whatever a handler raises is its result.
+
+    Raises:
+        ServiceError, ...: the ledger's own trouble, which undoes the whole transaction.
+    """
     began = time.monotonic()
     late = lateness(work.claim.message)
+    raised: BaseException | None = None
     try:
         with transaction.message([work.claim]):
-            failpoint("consumer.before_handler")
-            work.handler.function(work.claim.message, Context.of(work.claim, transaction.connection))
-            failpoint("consumer.after_effect")
-    except ClaimLost:
-        # Settling it tells the ledger's answer once more: refused, so it is claimed again.
-        return Result(work, Verdict.RELEASE)
-    except ServiceError:
+            try:
+                failpoint("consumer.before_handler")
+                work.handler.function(work.claim.message, Context.of(work.claim, transaction.connection))
+                failpoint("consumer.after_effect")
+            except BaseException as error:
+                raised = error
+                raise
+    except BaseException as error:
+        if error is raised:
+            return failed(work, error, time.monotonic() - began)
+        if isinstance(error, ClaimLost):
+            # Settling it tells the ledger's answer once more: refused, so it is claimed again.
+            return Result(work, Verdict.RELEASE)
         raise
-    except Exception as error:  # noqa: BLE001 - a handler may raise anything
-        return failed(work, error, time.monotonic() - began)
     return Result(work, Verdict.DONE, settled=True, seconds=time.monotonic() - began, late=late)

@@ -9,11 +9,12 @@ import time
 import traceback
 from dataclasses import dataclass
 
+from tickrelay_consumer.engine.shared import Shared, log
 from tickrelay_consumer.handlers import Handler
 from tickrelay_messaging.brokers.base import Delivery, Subscription
+from tickrelay_messaging.errors import HandlerTimeout
 from tickrelay_messaging.ledger.records import Claim, Failure, Settlement, Verdict
 from tickrelay_messaging.message import Message
-
 
 _counting = threading.Lock()
 
@@ -30,16 +31,10 @@ class Received:
     delivery: Delivery
     _open: int = 0
 
-    def take(self, count: int) -> bool:
-        """So many more handlers have it in hand; returns whether none has."""
+    def change(self, count: int) -> bool:
+        """So many more handlers (fewer, if negative) have it in hand; returns whether none has now."""
         with _counting:
             self._open += count
-            return self._open == 0
-
-    def drop(self) -> bool:
-        """One handler is through with it; returns whether that was the last."""
-        with _counting:
-            self._open -= 1
             return self._open == 0
 
 
@@ -90,8 +85,31 @@ def lateness(message: Message) -> float | None:
 def failed(work: Work, error: BaseException, seconds: float) -> Result:
     """An attempt that raised: again later, or dead."""
     stack = "".join(traceback.format_exception(error, limit=-30))
-    failure = Failure(type(error).__name__, str(error), stack)
+    failure = Failure(type(error).__name__, _storable(_text(error)), _storable(stack))
     delay = work.handler.delay_after(error, work.claim.attempt)
     if delay is None:
         return Result(work, Verdict.DEAD, failure=failure, seconds=seconds)
     return Result(work, Verdict.RETRY, delay, failure, seconds=seconds)
+
+
+def timed_out(shared: Shared, work: Work, seconds: float) -> Result:
+    """An attempt whose handler is given up on."""
+    route, timeout = work.claim.route, work.handler.timeout
+    shared.metrics.timeouts.labels(route.queue, route.group, route.handler).inc()
+    shared.note_stuck(1)
+    log.error("handler timed out", handler=route.handler, message=work.claim.message.id)
+    return failed(
+        work, HandlerTimeout(f"handler {route.handler!r} ran past its timeout of {timeout:g} s"), seconds
+    )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - somebody else's class, and its message must still come to an end
+        return "(its text can't be read)"
+
+
+def _storable(text: str) -> str:
+    """Lone surrogates, which file names and broken input bring along, are no text that a database takes."""
+    return text.encode(errors="backslashreplace").decode()

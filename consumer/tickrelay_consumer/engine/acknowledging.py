@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""Acknowledges what is finished. What the broker can't take now stays owed: acknowledged late is better than never."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tickrelay_consumer.engine.shared import Shared
+from tickrelay_consumer.engine.work import Received
+from tickrelay_messaging.brokers.base import Delivery, Subscription
+from tickrelay_messaging.errors import ServiceError
+
+
+class Acknowledger:
+    """For one thread."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._owed: dict[Subscription, list[Delivery]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether something is owed."""
+        return bool(self._owed)
+
+    def add(self, finished: Iterable[Received]) -> None:
+        """These are every handler's no more."""
+        for one in finished:
+            owed = self._owed.get(one.subscription)
+            if owed is None:
+                owed = self._owed[one.subscription] = []
+            owed.append(one.delivery)
+
+    def flush(self) -> bool:
+        """Acknowledge what is owed, a round trip a subscription; returns whether nothing is left."""
+        for subscription, deliveries in list(self._owed.items()):
+            try:
+                subscription.acknowledge(deliveries)
+                del self._owed[subscription]
+            except ServiceError as error:
+                self._shared.note_trouble("broker", error, "can't acknowledge", messages=len(deliveries))
+        return not self._owed
