@@ -9,11 +9,10 @@ import sqlite3
 import statistics
 from pathlib import Path
 
+from bench.report import Row, scratch, show, timed
 from tickrelay_messaging.ledger import Ledger, open_ledger
 from tickrelay_messaging.ledger.records import Outcome, Owner, Route, Settlement, Verdict
 from tickrelay_messaging.message import Message
-
-from bench.report import Row, scratch, show, timed
 
 BATCH = 256
 SMALL, LARGE = 10_000, 1_000_000
@@ -30,7 +29,11 @@ def main(*, short: bool) -> None:
         for _ in range(12 if short else 60):
             for cost, (ledger, owner) in zip(costs, ledgers, strict=True):
                 cost.append(_one_round(ledger, owner))
-    show(f"Claim and settle, SQLite, batches of {BATCH}: cost a message as the ledger grows", _rows(costs, large), base=1)
+    show(
+        f"Claim and settle, SQLite, batches of {BATCH}: cost a message as the ledger grows",
+        _rows(costs, large),
+        base=1,
+    )
 
 
 def _rows(costs: list[list[tuple[float, float]]], large: int) -> list[Row]:
@@ -63,7 +66,9 @@ def _filled(path: Path, rows: int) -> tuple[Ledger, Owner]:
             "VALUES (?, ?, 1, hex(randomblob(16)), 1, 1, 1, 0, 'bench')",
             [(at + number, key) for number, key in enumerate(keys, 1)],
         )
-        connection.executemany("INSERT INTO done VALUES (?, ?)", [(key, at + n) for n, key in enumerate(keys, 1)])
+        connection.executemany(
+            "INSERT INTO done VALUES (?, ?)", [(key, at + n) for n, key in enumerate(keys, 1)]
+        )
         connection.commit()
     connection.close()
     return ledger, owner

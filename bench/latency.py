@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 import psutil
+
+from bench.report import Row, scratch, show
 from tickrelay_consumer import Consumer, Context
 from tickrelay_messaging.brokers import QueueSpec, open_broker
 from tickrelay_messaging.message import Message
-
-from bench.report import Row, scratch, show
 
 P50_GOAL = 0.005
 IDLE_GOAL = 0.01
@@ -44,8 +44,12 @@ def measure(folder: Path, number: int, idle_seconds: float) -> tuple[float, list
         the part of a core that the idle consumer uses, and the seconds from before the publishing call to the handler.
     """
     script = [sys.executable, "-m", "bench.latency", str(folder), str(number)]
-    process = subprocess.Popen(  # noqa: S603 - our own script
-        script, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": "."}
+    process = subprocess.Popen(
+        script,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "."},
     )
     with open_broker(f"sqlite:///{folder}/queue.db") as broker:
         broker.declare(QueueSpec("orders"))
@@ -77,7 +81,7 @@ def _consume_process(folder: str, number: int) -> None:
             threading.Thread(target=consumer.stop).start()
 
     consumer.run()
-    print(json.dumps(late))  # noqa: T201 - read by the parent
+    print(json.dumps(late))
 
 
 if __name__ == "__main__":

@@ -44,16 +44,24 @@ class Row:
 def show(title: str, rows: Sequence[Row], base: int = 0) -> None:
     """Print a table; the ratio column compares each row of the base row's unit with it."""
     table = Table(title=title, title_justify="left", show_edge=False)
-    for name, side in (("what", "left"), ("setting", "left"), ("value", "right"), ("ours is", "right"), ("goal", "left")):
+    for name, side in (
+        ("what", "left"),
+        ("setting", "left"),
+        ("value", "right"),
+        ("ours is", "right"),
+        ("goal", "left"),
+    ):
         table.add_column(name, justify="left" if side == "left" else "right")
     for number, row in enumerate(rows):
-        table.add_row(row.what, row.setting, f"{_figure(row.value)} {row.unit}", _ratio(rows, base, number), _goal(row))
+        table.add_row(
+            row.what, row.setting, f"{_figure(row.value)} {row.unit}", _ratio(rows, base, number), _goal(row)
+        )
     console.print(table)
     console.print()
 
 
 def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:,.3g}"  # noqa: PLR2004 - where decimals stop telling anything
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.3g}"
 
 
 def _ratio(rows: Sequence[Row], base: int, number: int) -> str:
@@ -107,5 +115,7 @@ def timed(work: Callable[[], object]) -> float:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder on the disk that the figures are about."""
-    with tempfile.TemporaryDirectory(prefix="tickrelay-bench-", dir=os.environ.get("TICKRELAY_BENCH_DIR")) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="tickrelay-bench-", dir=os.environ.get("TICKRELAY_BENCH_DIR")
+    ) as folder:
         yield Path(folder)

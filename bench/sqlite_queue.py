@@ -22,11 +22,11 @@ from uuid import uuid4
 
 from huey import SqliteHuey
 from litequeue import LiteQueue
+
+from bench.report import Row, scratch, show, timed
 from tickrelay_consumer import Consumer, Context
 from tickrelay_messaging.brokers import QueueSpec, open_broker
 from tickrelay_messaging.message import Message
-
-from bench.report import Row, scratch, show, timed
 
 BATCH = 256
 GOAL = 12_000
@@ -89,7 +89,9 @@ def _bare(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("CREATE TABLE IF NOT EXISTS queue (n INTEGER PRIMARY KEY, id TEXT, headers TEXT, body BLOB)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS queue (n INTEGER PRIMARY KEY, id TEXT, headers TEXT, body BLOB)"
+    )
     connection.execute("CREATE TABLE IF NOT EXISTS done (id TEXT PRIMARY KEY) WITHOUT ROWID")
     return connection
 
@@ -102,7 +104,9 @@ def _bare_publish(path: Path, number: int, batch: int) -> float:
     def work() -> None:
         for at in range(0, number, batch):
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO queue (id, headers, body) VALUES (?,?,?)", rows[at : at + batch])
+            connection.executemany(
+                "INSERT INTO queue (id, headers, body) VALUES (?,?,?)", rows[at : at + batch]
+            )
             connection.execute("COMMIT")
 
     seconds = timed(work)
@@ -118,7 +122,9 @@ def _bare_consume(path: Path, number: int) -> float:
         done = 0
         while done < number:
             connection.execute("BEGIN IMMEDIATE")
-            rows = connection.execute("SELECT n, id, headers, body FROM queue ORDER BY n LIMIT ?", (BATCH,)).fetchall()
+            rows = connection.execute(
+                "SELECT n, id, headers, body FROM queue ORDER BY n LIMIT ?", (BATCH,)
+            ).fetchall()
             for _, _, headers, body in rows:
                 json.loads(headers)
                 json.loads(body)
@@ -190,7 +196,7 @@ def _consumer_rate(number: int, effect: str, processes: int) -> float:
         _ours(folder / "queue.db", number, BATCH)
         script = [sys.executable, "-m", "bench.sqlite_queue", str(folder), str(number), effect]
         running = [
-            subprocess.Popen(script, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": "."})  # noqa: S603
+            subprocess.Popen(script, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": "."})
             for _ in range(processes)
         ]
         spans = [json.loads(process.communicate()[0]) for process in running]
@@ -225,7 +231,7 @@ def _consume_process(folder: str, number: int, effect: str) -> None:
     consumer.handler("orders", effect=effect, name="count")(counter.count)
     threading.Thread(target=counter.stop_at_the_end, args=(consumer,), daemon=True).start()
     consumer.run()
-    print(json.dumps(counter.span))  # noqa: T201 - read by the parent
+    print(json.dumps(counter.span))
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ _STOCK = """
     from airflow.sdk import DAG, task
     from airflow.timetables.trigger import CronTriggerTimetable
 
-    with DAG(
-        "stock", schedule=CronTriggerTimetable("* * * * * */5", timezone="UTC"), start_date=datetime(2026, 1, 1), catchup=False
-    ):
+    every_five_seconds = CronTriggerTimetable("* * * * * */5", timezone="UTC")
+
+    with DAG("stock", schedule=every_five_seconds, start_date=datetime(2026, 1, 1), catchup=False):
         @task
         def note(logical_date=None):
             with open("@@/stock", "a") as file:
@@ -67,7 +67,10 @@ def main(*, short: bool) -> None:
     if not ours or not stock:
         console.print("[red]ticks: Airflow brought no tick in time; nothing measured[/]\n")
         return
-    show("Tick instant -> work, every five seconds, Airflow on SQLite", [*_rows("tickrelay", ours), *_rows("stock", stock)])
+    show(
+        "Tick instant -> work, every five seconds, Airflow on SQLite",
+        [*_rows("tickrelay", ours), *_rows("stock", stock)],
+    )
 
 
 def _write(folder: Path) -> None:
@@ -77,9 +80,25 @@ def _write(folder: Path) -> None:
 
 
 def _run(folder: Path, seconds: int) -> None:
-    command = [str(Path(sys.executable).with_name("tickrelay")), "up", "--no-demo", "--json", "--for", str(seconds)]
-    places = ["--home", f"{folder}/home", "--dags", f"{folder}/dags", "--consumer", f"{folder}/consumer.py:consumer"]
-    subprocess.run([*command, *places], check=False, capture_output=True, timeout=seconds + 120, env=dict(os.environ))
+    command = [
+        str(Path(sys.executable).with_name("tickrelay")),
+        "up",
+        "--no-demo",
+        "--json",
+        "--for",
+        str(seconds),
+    ]
+    places = [
+        "--home",
+        f"{folder}/home",
+        "--dags",
+        f"{folder}/dags",
+        "--consumer",
+        f"{folder}/consumer.py:consumer",
+    ]
+    subprocess.run(
+        [*command, *places], check=False, capture_output=True, timeout=seconds + 120, env=dict(os.environ)
+    )
 
 
 def _noted(path: Path) -> list[float]:

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         if value is None or value.lower() in ("off", "none"):
             return None
         match = _ADDRESS.fullmatch(value)
-        if match is None or int(match[2]) > 65535:
+        if match is None or int(match[2]) >= 1 << 16:
             raise ValueError("must be HOST:PORT such as 127.0.0.1:9109, or off")
         return value
 

@@ -124,7 +124,9 @@ def _touch(path: str, rings: bytes) -> bool:
         return error.errno not in (errno.ENXIO, errno.ENOENT)
     try:
         if rings:
-            with suppress(OSError):  # full: it will wake anyway; broken: its reader died or closed it just now
+            with suppress(
+                OSError
+            ):  # full: it will wake anyway; broken: its reader died or closed it just now
                 os.write(pipe, rings)
     finally:
         os.close(pipe)

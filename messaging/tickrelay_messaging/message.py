@@ -114,7 +114,9 @@ def check_publishable(message: Message, max_body: int = MAX_BODY) -> None:
 def _check_body(message: Message, max_body: int) -> None:
     if not isinstance(message.body, bytes):
         kind = type(message.body).__name__  # type: ignore[unreachable]  # callers may be untyped
-        raise InvalidMessage(f"message {message.id!r}: body must be bytes, not {kind}; use Message.of(data) for JSON")
+        raise InvalidMessage(
+            f"message {message.id!r}: body must be bytes, not {kind}; use Message.of(data) for JSON"
+        )
     if len(message.body) > max_body:
         raise MessageTooLarge(
             f"message {message.id!r}: its body of {len(message.body):,} bytes is over the limit of {max_body:,}; "
@@ -145,7 +147,9 @@ def _check_text(message: Message) -> None:
     except TypeError:
         raise InvalidMessage(f"message {message.id!r}: every attribute and header must be text") from None
     if len(joined) > MAX_HEADERS:
-        raise MessageTooLarge(f"message {message.id!r}: headers of {len(joined):,} characters, limit {MAX_HEADERS:,}")
+        raise MessageTooLarge(
+            f"message {message.id!r}: headers of {len(joined):,} characters, limit {MAX_HEADERS:,}"
+        )
     if not joined.isprintable():
         raise InvalidMessage(f"message {message.id!r}: a header or attribute holds a control character")
     _check_names(message)
@@ -154,9 +158,13 @@ def _check_text(message: Message) -> None:
 def _check_names(message: Message) -> None:
     for name in message.extensions:
         if not (name.isascii() and name.isalnum() and name == name.lower()):
-            raise InvalidMessage(f"message {message.id!r}: extension {name!r} must be lower-case letters and digits")
+            raise InvalidMessage(
+                f"message {message.id!r}: extension {name!r} must be lower-case letters and digits"
+            )
         if name in _ATTRIBUTES:
-            raise InvalidMessage(f"message {message.id!r}: extension {name!r} is an attribute of the message itself")
+            raise InvalidMessage(
+                f"message {message.id!r}: extension {name!r} is an attribute of the message itself"
+            )
     for name in message.headers:
         if name.lower().startswith(("ce_", "ce-", "cloudevents")) or name.lower() == "content-type":
             raise InvalidMessage(f"message {message.id!r}: header {name!r} is reserved for CloudEvents")

@@ -103,7 +103,7 @@ def prepare(path: Path) -> None:
 
 
 def network_kind(folder: Path) -> str | None:
-    """The type of the network file system that holds a folder; None for a local one, and where nobody tells (proc(5))."""
+    """The type of the network file system that holds a folder; None if it's local or nobody tells (proc(5))."""
     try:
         mounts = Path("/proc/mounts").read_text(errors="replace").splitlines()
     except OSError:

@@ -44,7 +44,7 @@ class CronSchedule(Timetable):
         CronError: an argument cannot be used, or the schedule would never tick.
     """
 
-    def __init__(  # noqa: PLR0913 - one keyword per declared policy
+    def __init__(
         self,
         expression: str,
         *,

@@ -53,7 +53,12 @@ class Server:
     """
 
     def __init__(
-        self, command: Sequence[str], ready: Callable[[], bool], log: Path, *, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        ready: Callable[[], bool],
+        log: Path,
+        *,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._command = list(command)
         self._ready = ready
@@ -71,7 +76,9 @@ class Server:
         while not self._ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                pytest.fail(f"{self._command[0]} did not come up:\n{self._log.read_text(errors='replace')[-4000:]}")
+                pytest.fail(
+                    f"{self._command[0]} did not come up:\n{self._log.read_text(errors='replace')[-4000:]}"
+                )
             time.sleep(0.02)
 
     def signal(self, number: int) -> None:

@@ -222,9 +222,13 @@ def _print_list(found: list[DeadLetter]) -> None:
     console.out().print(console.rows(made, cells))
 
 
+_LONGEST_ERROR = 120
+"""Characters of an error that a row of a table has room for."""
+
+
 def _first(error: str) -> str:
     line = error.strip().partition("\n")[0]
-    return line if len(line) <= 120 else f"{line[:119]}…"
+    return line if len(line) <= _LONGEST_ERROR else f"{line[: _LONGEST_ERROR - 1]}…"
 
 
 def _print_letter(letter: DeadLetter) -> None:

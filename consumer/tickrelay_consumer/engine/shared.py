@@ -134,6 +134,7 @@ class Shared:
                     log.warning("taken for dead; enrolling anew", consumer=lost.name, lease=lost.lease)
                     self.owner = self.ledger.enroll(self.name, self.routes, lease=self.limits.lease)
                     self.metrics.enrolled_again.inc()
+                    self.ledger.retire(lost)  # it holds nothing any more but its doorbell
         except ServiceError as error:
             self.note_trouble("ledger", error, "can't enroll")
             self.pause(3)

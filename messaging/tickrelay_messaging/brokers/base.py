@@ -3,9 +3,9 @@
 """
 The broker seam: what a queue must do, and nothing else.
 
-A broker moves messages. It keeps no retries, delays, dead letters or leases: whatever can't be done now is parked in the
-ledger and then acknowledged. So a new broker is two small classes, `Broker` and `Subscription`, ten methods in all; the
-contract suite in `tickrelay_messaging.testing` says whether they keep their word.
+A broker moves messages. It keeps no retries, delays, dead letters or leases: whatever can't be done now is parked in
+the ledger and then acknowledged. So a new broker is two small classes, `Broker` and `Subscription`, a dozen methods in
+all; the contract suite in `tickrelay_messaging.testing` says whether they keep their word.
 
 A *queue* has *groups*. Consumers in one group compete for its messages; every group gets every message published after
 it was declared. A work queue is a queue with one group.
@@ -144,8 +144,8 @@ class Subscription(ABC):
         """
         Never deliver these to this group again, in one round trip.
 
-        What another subscription has been handed meanwhile stays unacknowledged: only the present owner can acknowledge.
-        Acknowledging twice is no error.
+        What another subscription has been handed meanwhile stays unacknowledged: only the present owner can
+        acknowledge. Acknowledging twice is no error.
 
         Raises:
             BrokerUnavailable: nothing is known about the acknowledgement; the messages may come again.
@@ -153,7 +153,7 @@ class Subscription(ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """End a `receive` that waits in another thread, or the next one; callable from any thread and signal handler."""
+        """End a `receive` that waits in another thread, or the next one; from any thread or signal handler."""
 
     @abstractmethod
     def close(self) -> None:
@@ -176,7 +176,7 @@ class Broker(ABC):
         """
         Make the queue and its groups exist. Declaring again adds groups that are new and changes nothing else.
 
-        A group sees what is published after its declaration, and keeps it until acknowledged, with or without consumers.
+        A group sees what is published after its declaration, and keeps it until acknowledged, consumers or none.
 
         Raises:
             ConfigurationError: a name isn't allowed.

@@ -28,7 +28,8 @@ def split(url: str) -> SplitResult:
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port, parts.hostname
+        if "," not in parts.netloc:  # several servers (Kafka): the broker reads them itself
+            _ = parts.port, parts.hostname
     except (ValueError, TypeError, AttributeError):
         # The parser's own words may quote the password.
         raise ConfigurationError(f"{redact(str(url))!r} can't be read as a URL") from None

@@ -50,7 +50,7 @@ class Question:
 
 
 @app.command("next")
-def next_(  # noqa: PLR0913, PLR0917 - one parameter per option, as typer wants them
+def next_(
     expression: Annotated[
         str,
         typer.Argument(

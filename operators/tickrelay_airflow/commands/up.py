@@ -25,7 +25,7 @@ app = typer.Typer(
 
 
 @app.command()
-def up(  # noqa: PLR0913, PLR0917 - one parameter per option, as typer wants them
+def up(
     home: Annotated[
         Path, typer.Option("--home", envvar="TICKRELAY_HOME", metavar="DIR", help="Where everything is kept.")
     ] = Path(".tickrelay"),

@@ -61,7 +61,7 @@ def _sentence(texts: Texts) -> str:
 
 
 def _words(texts: Texts) -> str:
-    from cron_descriptor import (  # type: ignore[import-untyped]  # noqa: PLC0415 - needed seldom
+    from cron_descriptor import (  # type: ignore[import-untyped]
         CasingTypeEnum,
         ExpressionDescriptor,
         Options,

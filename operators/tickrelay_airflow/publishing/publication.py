@@ -14,6 +14,7 @@ from uuid import UUID
 
 from tickrelay_messaging.brokers.base import QueueSpec
 from tickrelay_messaging.errors import UnknownQueue
+from tickrelay_messaging.failpoints import failpoint
 
 if TYPE_CHECKING:
     from tickrelay_airflow.hook import QueueHook
@@ -89,7 +90,9 @@ class Publication:
             new = [message for message in chunk if self._is_new(message)]
             if self.ordinal > 1 and self._ledger is not None:
                 self.result.already_done += self._ledger.batches.known(self._info.queue, new)
+            failpoint("publish.before_send")
             self._put(chunk)
+            failpoint("publish.after_confirm")
             self.result.published += len(chunk)
             self.result.distinct += len(new)
         self._close()

@@ -86,9 +86,8 @@ def kill(ledger: Ledger) -> Callable[[Message], None]:
     """Makes a message a dead letter of `ORDERS`, as a handler that raises would."""
     owner = ledger.enroll("worker-1", [ORDERS])
 
-    def fail(
-        message: Message, failure: Failure = Failure("ValueError", "no such order", "Traceback: line 7")
-    ) -> None:
+    def fail(message: Message, failure: Failure | None = None) -> None:
+        failure = failure or Failure("ValueError", "no such order", "Traceback: line 7")
         (claim,) = ledger.claim(owner, ORDERS, [message])
         ledger.settle(owner, [Settlement(claim, Verdict.DEAD, failure=failure)])
 

@@ -58,9 +58,7 @@ def test_messages_are_carried_out_until_sigterm(worker: Path, broker: Broker, pl
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             deadline = time.monotonic() + 15
-            while (
-                not _effects(place) == ["1", "2"] and time.monotonic() < deadline and process.poll() is None
-            ):
+            while _effects(place) != ["1", "2"] and time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.05)
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=15)

@@ -9,7 +9,7 @@ import pytest
 from tickrelay_consumer.settings import Settings
 from tickrelay_messaging.errors import ConfigurationError
 
-SECRET_URL = "amqp://user:hunter2@mq.example/"  # noqa: S105
+SECRET_URL = "amqp://user:hunter2@mq.example/"
 
 
 def test_defaults_need_no_server() -> None:
@@ -58,9 +58,9 @@ def test_bad_value_names_variable_and_allowed(
 
 def test_bad_argument_names_option() -> None:
     """A refused argument is named as the option it came from, an unknown one too."""
-    with pytest.raises(ConfigurationError, match="^--log-level: must be one of"):
+    with pytest.raises(ConfigurationError, match=r"^--log-level: must be one of"):
         Settings.load(log_level="loud")
-    with pytest.raises(ConfigurationError, match="^--colour: there is no such setting"):
+    with pytest.raises(ConfigurationError, match=r"^--colour: there is no such setting"):
         Settings.load(colour="red")
 
 

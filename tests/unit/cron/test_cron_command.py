@@ -11,8 +11,9 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from tickrelay_airflow.commands.cron import app
 from typer.testing import CliRunner, Result
+
+from tickrelay_airflow.commands.cron import app
 
 
 def run(*arguments: str, stdin: str | bytes | None = None) -> Result:

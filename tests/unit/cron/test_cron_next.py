@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pendulum
 import pytest
+
 from tickrelay_airflow.cron import Cron, CronError
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -10,6 +10,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 import pytest
+
 from tickrelay_airflow.cron import Cron, CronError
 from tickrelay_messaging.errors import ConfigurationError
 

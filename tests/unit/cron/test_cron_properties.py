@@ -12,6 +12,7 @@ from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyp
 from cronsim import CronSim
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from tickrelay_airflow.cron import Cron, CronError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -154,7 +155,7 @@ def _moved(wall: Cron, zone: ZoneInfo, start: datetime, minutes: int) -> list[da
     overlap=overlaps,
     begin=st.integers(-300, 60),
 )
-def test_around_clock_changes_by_definition(  # noqa: PLR0913, PLR0917 - what hypothesis draws
+def test_around_clock_changes_by_definition(  # noqa: PLR0917 - what hypothesis draws
     data: st.DataObject, expression: str, zone: str, gap: str, overlap: str, begin: int
 ) -> None:
     """Around a clock change the ticks are exactly those of the rule, minute by minute."""

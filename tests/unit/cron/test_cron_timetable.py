@@ -19,6 +19,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 from pendulum import DateTime
+
 from tickrelay_airflow.cron import CronError
 from tickrelay_airflow.timetable import CronSchedule
 

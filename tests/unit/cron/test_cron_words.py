@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tickrelay_airflow.cron import describe
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, Table, insert, select, update
 
 from tickrelay_messaging.ledger.records import Route
@@ -62,7 +64,9 @@ class Names:
         """
         query = select(routes).where(routes.c.queue == queue)
         with self._database.read() as connection:
-            found = connection.execute(query if group is None else query.where(routes.c.group_name == group)).all()
+            found = connection.execute(
+                query if group is None else query.where(routes.c.group_name == group)
+            ).all()
         newest: dict[str, float] = {}
         for row in found:
             newest[row.group_name] = max(row.seen_at, newest.get(row.group_name, 0.0))
