@@ -88,6 +88,12 @@ class BrokerUnavailable(ServiceError, ConnectionError):
     """The broker can't be reached, or the connection to it broke."""
 
 
+class BrokerRefused(BrokerUnavailable):
+    """The broker is there and says no: password, rights or certificate. Trying again is no use."""
+
+    retryable = False
+
+
 class LedgerUnavailable(ServiceError, ConnectionError):
     """The ledger can't be reached; consumption pauses and nothing is acknowledged."""
 

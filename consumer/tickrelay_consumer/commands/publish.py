@@ -16,7 +16,7 @@ from tickrelay_consumer.commands._lines import Template, batches
 from tickrelay_consumer.commands._options import AsJson, BrokerUrl, QueueName, new_app, open_broker
 from tickrelay_consumer.settings import Settings
 from tickrelay_messaging.brokers.base import Broker, QueueSpec
-from tickrelay_messaging.errors import ConfigurationError, PublishUnconfirmed, TickrelayError
+from tickrelay_messaging.errors import ConfigurationError, PublishUnconfirmed, TickrelayError, UnknownQueue
 from tickrelay_messaging.message import DEFAULT_TYPE, MAX_BODY, Message
 
 app = new_app()
@@ -129,7 +129,11 @@ def _with_progress(error: TickrelayError, published: int, lines: int) -> Tickrel
 
 def _declare(broker: Broker, queue: str, *, wanted: bool) -> None:
     """Only a queue that isn't there: one that is may have other groups than the default one."""
-    if wanted and queue not in {spec.name for spec in broker.queues()}:
+    if not wanted:
+        return
+    try:
+        broker.stats(queue)
+    except UnknownQueue:
         broker.declare(QueueSpec(queue))
 
 

@@ -93,6 +93,8 @@ def peek_queue(
     """Look at messages still on the queue, oldest first. None is taken away."""
     with open_broker(broker) as opened:
         opened.stats(queue)  # raises for a queue that isn't there, where `peek` may just be empty
+        if not opened.capabilities.peek:
+            raise ConfigurationError(f"this broker can't show queue {queue} without taking its messages away")
         seen = opened.peek(queue, after=after, limit=limit)
     cut = None if full else _BODY_SHOWN
     if as_json:

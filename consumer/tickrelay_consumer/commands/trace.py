@@ -221,6 +221,8 @@ def _progress_as_json(one: BatchProgress) -> dict[str, Any]:
 
 def _trace_on_broker(url: str | None, what: str, *, as_json: bool) -> bool:
     with open_broker(url) as broker:
+        if not broker.capabilities.peek:
+            return False
         for spec in broker.queues():
             seen = _find(broker, spec.name, what)
             if seen is not None:
