@@ -5,7 +5,11 @@
 # Sourced by ./test and .ci/run: `need_packages` installs the Debian packages that the tests need and that are missing.
 
 # command that must exist : Debian package that has it
-NEEDED=(chromium:chromium shellcheck:shellcheck git:git)
+NEEDED=(
+  chromium:chromium shellcheck:shellcheck git:git openssl:openssl
+  redis-server:redis-server rabbitmqctl:rabbitmq-server epmd:erlang-base
+  java:default-jre-headless mvn:maven
+)
 
 missing_packages() {
   local pair
@@ -24,7 +28,8 @@ need_packages() {
     say "installing ${missing[*]} with apt-get"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # As in runlevel 1: the servers are installed, not started; tests start their own on free ports.
+    RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     return
   fi
   local line="sudo apt-get install -y ${missing[*]}"

@@ -26,9 +26,9 @@ DRIVERS = {
         "*/brokers/sqlite/*.py",
         "*/ledger/*sqlite*.py",
     ),
-    "pika": ("*/brokers/*rabbitmq*.py",),
-    "confluent_kafka": ("*/brokers/*kafka*.py",),
-    "redis": ("*/brokers/*redis*.py", "*/ledger/*redis*.py"),
+    "pika": ("*/brokers/rabbitmq/*.py",),
+    "confluent_kafka": ("*/brokers/kafka/*.py",),
+    "redis": ("*/brokers/redis/*.py", "*/ledger/*redis*.py"),
     "psycopg": ("*/ledger/*postgres*.py",),
 }
 NEVER = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}

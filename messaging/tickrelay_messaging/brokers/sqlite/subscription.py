@@ -110,8 +110,11 @@ class SqliteSubscription(Subscription):
 
     def _interrupted(self) -> bool:
         self._check_process()
-        woken, self._woken = self._woken, False
-        return woken or self._closed
+        if self._woken:
+            # Reset only when set: a signal handler's wake between reading and resetting would be lost.
+            self._woken = False
+            return True
+        return self._closed
 
     def _check_process(self) -> None:
         if self._owner != os.getpid():

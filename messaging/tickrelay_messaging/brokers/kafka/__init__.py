@@ -1,0 +1,7 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""Kafka, through librdkafka."""
+
+from tickrelay_messaging.brokers.kafka.broker import KafkaBroker
+
+__all__ = ["KafkaBroker"]

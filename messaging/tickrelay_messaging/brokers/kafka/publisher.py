@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""
+Publishing: pipelined, idempotent, confirmed by all replicas in sync.
+
+librdkafka reports failures only: when its queue has drained, every message without a report is confirmed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from tickrelay_messaging.brokers.kafka.admin import Administration, Topic
+from tickrelay_messaging.brokers.kafka.clients import Clients
+from tickrelay_messaging.brokers.kafka.errors import ours, translated
+from tickrelay_messaging.brokers.kafka.settings import OVERHEAD
+from tickrelay_messaging.envelope import encode
+from tickrelay_messaging.errors import (
+    CallerError,
+    MessageTooLarge,
+    PublishUnconfirmed,
+)
+from tickrelay_messaging.message import Message
+
+CHUNK, CHUNK_BYTES = 50_000, 64 << 20
+"""Most messages and bytes in flight at one time."""
+GIVING_UP = 2.0
+"""Longest time in seconds to learn from librdkafka which messages it gave up."""
+_RECORD = 100
+"""Most bytes of a record and its batch beside key, value and headers."""
+_UNREPORTED = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001 - public, by librdkafka's names
+
+
+class Publisher:
+    """Thread-safe."""
+
+    def __init__(self, clients: Clients, administration: Administration) -> None:
+        self._clients = clients
+        self._administration = administration
+        self._turn = count()
+
+    def send(self, queue: str, topic: Topic, messages: Sequence[Message], deadline: float) -> None:
+        """
+        Send and wait until all are confirmed.
+
+        Args:
+            deadline: by `time.monotonic`; what isn't confirmed by then is given up.
+
+        Raises:
+            As `Broker.publish`.
+        """
+        _check_sizes(messages, topic.limit)
+        with suppress(_Failed), self._clients.producer(deadline) as producer:
+            with translated(f"{self._where(queue)}, nothing was sent"):
+                producer.prepare(queue, max(0.01, deadline - time.monotonic()))
+            start = 0
+            for chunk in _chunks(messages):
+                failed: dict[int, KafkaError] = {}
+                self._send_chunk(_Sender(producer, deadline, failed), (queue, topic.partitions), chunk)
+                if not _drain(producer, deadline):
+                    failed = {**dict.fromkeys(range(len(chunk)), _UNREPORTED), **failed}
+                if failed:
+                    raise _Failed
+                start += len(chunk)
+            return
+        confirmed = start + len(chunk) - len(failed)
+        unconfirmed = [chunk[index].id for index in sorted(failed)]
+        unconfirmed += [message.id for message in messages[start + len(chunk) :]]
+        raise self._error(queue, confirmed, unconfirmed, failed)
+
+    def _send_chunk(self, sender: _Sender, place: tuple[str, int], chunk: Sequence[Message]) -> None:
+        queue, partitions = place
+        send, turn = sender.send, self._turn
+        for index, message in enumerate(chunk):
+            # Those without a key go round, so that all consumers have work; a key's place is the partitioner's choice.
+            partition = next(turn) % partitions if message.key is None else -1
+            send(index, queue, partition, message)
+
+    def _error(
+        self, queue: str, confirmed: int, ids: Sequence[str], failed: dict[int, KafkaError]
+    ) -> CallerError | PublishUnconfirmed:
+        self._administration.forget(queue)
+        first = next((error for error in failed.values() if error.code() not in _PURGED), None)
+        where = self._where(queue)
+        if first is not None and not confirmed and len({error.code() for error in failed.values()}) == 1:
+            refusal = ours(first, f"{where}, messages {', '.join(map(repr, ids[:5]))}")
+            if isinstance(refusal, CallerError):
+                return refusal
+        reasons = Counter(error.name() for error in failed.values())
+        why = ", ".join(f"{name} ({number:,})" for name, number in reasons.most_common())
+        hint = f"; {self._clients.complaint}" if self._clients.complaint else ""
+        text = f"{where}: {confirmed:,} messages confirmed, {len(ids):,} not, from {ids[0]!r} on: {why}{hint}"
+        return PublishUnconfirmed(text, ids)
+
+    def _where(self, queue: str) -> str:
+        return f"queue {queue!r} on Kafka at {self._clients.settings.servers}"
+
+
+@dataclass(slots=True)
+class _Sender:
+    """
+    One chunk's way into a producer.
+
+    Attributes:
+        deadline: by `time.monotonic`.
+        failed: index in the chunk -> why it isn't confirmed.
+    """
+
+    producer: Producer
+    deadline: float
+    failed: dict[int, KafkaError]
+
+    def send(self, index: int, queue: str, partition: int, message: Message) -> None:
+        """Hand a message to the producer; when its memory is full (large headers), after what is in it."""
+        headers: Any = encode(message)  # the stub wants a dict that may hold None
+        report = partial(self._fail, index)
+        try:
+            try:
+                self.producer.produce(queue, message.body, message.key, partition, report, headers=headers)
+            except BufferError:
+                self.producer.flush(max(0.0, self.deadline - time.monotonic()))
+                self.producer.produce(queue, message.body, message.key, partition, report, headers=headers)
+        except BufferError:
+            self.failed[index] = _UNREPORTED
+        except KafkaException as error:
+            self.failed[index] = error.args[0]
+
+    def _fail(self, index: int, error: KafkaError, _: object) -> None:
+        self.failed[index] = error
+
+
+class _Failed(Exception):
+    """Spoils the producer it is raised through: it may have purged, or be in a state it can't leave."""
+
+
+def _drain(producer: Producer, deadline: float) -> bool:
+    """Wait for every report, give up what has none by the deadline; False if even that wasn't reported."""
+    if not producer.flush(max(0.0, deadline - time.monotonic())):
+        return True
+    producer.purge()
+    return not producer.flush(GIVING_UP)
+
+
+def _check_sizes(messages: Sequence[Message], limit: int | None) -> None:
+    if limit is None:
+        return
+    for message in messages:
+        if len(message.body) > limit - OVERHEAD and (size := _size(message)) > limit:
+            what = f"message {message.id!r}: {size:,} bytes with its headers"
+            raise MessageTooLarge(f"{what}, over the topic's max.message.bytes of {limit:,}")
+
+
+def _size(message: Message) -> int:
+    texts = [text for pair in encode(message).items() for text in pair]
+    return (
+        len(message.body)
+        + len((message.key or "").encode())
+        + len("".join(texts).encode())
+        + len(texts)
+        + _RECORD
+    )
+
+
+def _chunks(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    start = size = 0
+    for end, message in enumerate(messages):
+        if end - start >= CHUNK or (size and size + len(message.body) > CHUNK_BYTES):
+            yield messages[start:end]
+            start, size = end, 0
+        size += len(message.body)
+    if start < len(messages):
+        yield messages[start:]

@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""Kafka keeps the contract, on one partition as on several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from tests.services.kafka import Kafka
+
+from tickrelay_messaging.brokers import Broker, open_broker
+from tickrelay_messaging.message import Message
+from tickrelay_messaging.testing import BrokerContract
+from tickrelay_messaging.testing._contract_publish import PublishContract
+
+IMPATIENT = "session.timeout.ms=2000&heartbeat.interval.ms=200"
+"""A killed consumer is missed soon; the node allows it."""
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One node for all tests, which use queues of their own."""
+    node = Kafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.server.kill()
+
+
+class TestKafkaBroker(BrokerContract):
+    """One partition: one order for the whole queue."""
+
+    @pytest.fixture(autouse=True)
+    def _node(self, kafka: Kafka) -> None:
+        self.url = kafka.url(f"partitions=1&{IMPATIENT}")
+
+    def make_broker(self) -> Broker:
+        """Connections to one node."""
+        return open_broker(self.url)
+
+
+class TestKafkaBrokerByKey(PublishContract):
+    """The partitions it has by default: one order a key. What consumers do with several is among the faults' tests."""
+
+    @pytest.fixture(autouse=True)
+    def _node(self, kafka: Kafka) -> None:
+        self.url = kafka.url(IMPATIENT)
+
+    def make_broker(self) -> Broker:
+        """Connections to one node."""
+        return open_broker(self.url)
+
+    def messages(self, count: int) -> list[Message]:
+        """All of one key, since only then they have an order."""
+        return [replace(message, key="one") for message in super().messages(count)]

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""A consumer on Kafka with a ledger, from the message to its effect."""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Thread
+from uuid import uuid4
+
+import pytest
+from tests.services.kafka import Kafka
+
+from tickrelay_consumer import Consumer
+from tickrelay_messaging.brokers import QueueSpec, open_broker
+from tickrelay_messaging.message import Message
+
+PATIENCE = 30.0
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    node = Kafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.server.kill()
+
+
+def test_each_message_has_one_effect(kafka, tmp_path):
+    """Published twice, as a retried task does, each message is carried out once, and Kafka keeps nothing to do."""
+    url, queue = kafka.url("heartbeat.interval.ms=200"), f"orders-{uuid4().hex}"
+    done, complete = [], Event()
+    consumer = Consumer(broker=url, ledger=f"sqlite:///{tmp_path}/ledger.db")
+
+    @consumer.handler(queue)
+    def work(message: Message, ctx: object) -> None:
+        done.append(message.data)
+        if len(done) >= 50:
+            complete.set()
+
+    messages = [Message.of(number, id=f"m{number}", key=f"k{number % 5}") for number in range(50)]
+    with open_broker(url) as broker:
+        broker.declare(QueueSpec(queue))
+        running = Thread(target=consumer.run, kwargs={"signals": False})
+        running.start()
+        try:
+            broker.publish(queue, messages)
+            broker.publish(queue, messages)
+            assert complete.wait(PATIENCE)
+            deadline = time.monotonic() + PATIENCE
+            while (ready := broker.stats(queue)[0].ready) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert 0 == ready
+        finally:
+            consumer.stop()
+            running.join(PATIENCE)
+    assert list(range(50)) == sorted(done)

@@ -1,0 +1,397 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong around Kafka, and what must hold all the same."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Producer
+from tests.services.kafka import Kafka
+from tests.services.process import free_ports
+
+from tickrelay_messaging.brokers import QueueSpec
+from tickrelay_messaging.brokers.kafka import KafkaBroker
+from tickrelay_messaging.brokers.kafka import member as member_module
+from tickrelay_messaging.brokers.kafka.lanes import Lane
+from tickrelay_messaging.brokers.kafka.settings import read
+from tickrelay_messaging.envelope import decode
+from tickrelay_messaging.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    MessageTooLarge,
+    PublishUnconfirmed,
+    QueueMismatch,
+    ServiceError,
+    UndecodableMessage,
+    UnknownQueue,
+)
+from tickrelay_messaging.message import Message
+
+IMPATIENT = "session.timeout.ms=2000&heartbeat.interval.ms=200"
+PATIENCE = 30.0
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    node = Kafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.server.kill()
+
+
+@pytest.fixture
+def broker(kafka) -> Iterator[KafkaBroker]:
+    with KafkaBroker.from_url(kafka.url(IMPATIENT)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def queue(broker) -> str:
+    name = f"faults-{uuid4().hex}"
+    broker.declare(QueueSpec(name))
+    return name
+
+
+def numbered(count, *, prefix="m", **attributes):
+    return [Message.of(number, id=f"{prefix}{number}", **attributes) for number in range(count)]
+
+
+def ids(deliveries):
+    return [decode(delivery.headers, delivery.body).id for delivery in deliveries]
+
+
+def take(subscription, count):
+    taken = []
+    deadline = time.monotonic() + PATIENCE
+    while len(taken) < count and time.monotonic() < deadline:
+        taken += subscription.receive(count - len(taken), 1.0)
+    assert count == len(taken)
+    return taken
+
+
+def test_a_broker_killed_under_load_loses_nothing_confirmed(kafka, broker, queue):
+    """Through a SIGKILL and a restart each message is confirmed or named; what is confirmed arrives, and both go on."""
+    confirmed, unconfirmed, got = set(), set(), set()
+    underway, stop, over = Event(), Event(), Event()
+
+    def publish():
+        for batch in range(1_000):
+            messages = numbered(200, prefix=f"{batch}-")
+            try:
+                broker.publish(queue, messages, timeout=5.0)
+                confirmed.update(message.id for message in messages)
+            except PublishUnconfirmed as error:
+                unconfirmed.update(error.ids)
+                confirmed.update({message.id for message in messages} - set(error.ids))
+            except BrokerUnavailable:
+                pass  # nothing was sent
+            if batch == 3:
+                underway.set()
+            if stop.is_set():
+                return
+
+    def receive(subscription):
+        while not (over.is_set() and confirmed <= got):
+            try:
+                deliveries = subscription.receive(500, 0.5)
+            except BrokerUnavailable:
+                continue
+            got.update(ids(deliveries))
+            subscription.acknowledge(deliveries)
+
+    with broker.subscribe(queue) as subscription, ThreadPoolExecutor(2) as pool:
+        publishing, receiving = pool.submit(publish), pool.submit(receive, subscription)
+        assert underway.wait(PATIENCE)
+        kafka.server.restart()
+        broker.publish(queue, [Message.of(0, id="after")], timeout=PATIENCE)
+        confirmed.add("after")
+        stop.set()
+        publishing.result(PATIENCE)
+        over.set()
+        receiving.result(PATIENCE)
+    assert confirmed <= got
+    assert got <= confirmed | unconfirmed
+
+
+def test_a_silent_broker_leaves_messages_unconfirmed_and_named(kafka, broker, queue):
+    """A broker that accepts and never answers: the deadline holds, all are named, and publishing them again works."""
+    broker.publish(queue, numbered(1, prefix="before"))
+    kafka.server.signal(signal.SIGSTOP)
+    start = time.monotonic()
+    try:
+        with pytest.raises(PublishUnconfirmed) as caught:
+            broker.publish(queue, numbered(3), timeout=1.0)
+    finally:
+        kafka.server.signal(signal.SIGCONT)
+    assert time.monotonic() - start < 1.0 + 3.0
+    assert ("m0", "m1", "m2") == caught.value.ids
+    broker.publish(queue, numbered(3))
+    with broker.subscribe(queue) as subscription:
+        assert {"before0", "m0", "m1", "m2"} <= set(ids(take(subscription, 4)))
+
+
+def test_an_unreachable_broker_is_said_so_in_time():
+    """Nobody listens: every call fails as BrokerUnavailable within its deadline, and names the server."""
+    (port,) = free_ports(1)
+    with KafkaBroker.from_url(f"kafka://127.0.0.1:{port}") as broker:
+        start = time.monotonic()
+        with pytest.raises(BrokerUnavailable, match=str(port)):
+            broker.publish("queue", numbered(1), timeout=1.0)
+        assert time.monotonic() - start < 1.0 + 2.0
+
+
+def test_a_deleted_topic_is_an_unknown_queue(kafka, broker, queue):
+    """A topic deleted behind our back is noticed, also by a publisher that remembers it."""
+    broker.publish(queue, numbered(1))
+    admin = kafka.admin()
+    admin.delete_topics([queue])[queue].result(10)
+    with pytest.raises((UnknownQueue, PublishUnconfirmed)):
+        broker.publish(queue, numbered(1), timeout=3.0)
+    with pytest.raises(UnknownQueue):
+        broker.publish(queue, numbered(1), timeout=3.0)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known beforehand", "told by the broker"])
+def test_a_message_over_the_topics_limit_is_named(kafka, known):
+    """What the topic refuses is an error that names the message; nothing of the batch is stored if that's known."""
+    queue = f"small-{uuid4().hex}"
+    with KafkaBroker.from_url(kafka.url("max.message.bytes=100000&partitions=1")) as broker:
+        broker.declare(QueueSpec(queue))
+        large = Message(id="the large one", body=bytes(200_000))
+        if not known:
+            topic = broker._administration.topic(queue)
+            broker._administration._topics[queue] = replace(topic, limit=None)
+        with pytest.raises(MessageTooLarge, match="the large one"):
+            broker.publish(queue, [*(numbered(3) if known else []), large], timeout=10.0)
+        broker.publish(queue, numbered(1, prefix="next"))
+        with broker.subscribe(queue) as subscription:
+            assert ["next0"] == ids(subscription.receive(10, PATIENCE))
+
+
+def test_a_rebalance_commits_nothing_unfinished(kafka, broker, queue):
+    """A second consumer joins while messages are unfinished: no offset passes one of them, and each comes again."""
+    broker.publish(queue, numbered(200))
+    with broker.subscribe(queue) as first:
+        held = take(first, 200)
+        finished = random.Random(4).sample(held, 120)
+        first.acknowledge(finished[:60])
+        with KafkaBroker.from_url(kafka.url(IMPATIENT)) as other, other.subscribe(queue) as second:
+            await_share(second)
+            first.acknowledge(finished[60:])
+            done = {delivery.position for delivery in finished}
+            for delivery in held:
+                partition, offset = map(int, delivery.position.split(":"))
+                if delivery.position not in done:
+                    assert broker._administration.committed(queue, "default")[partition] <= offset
+    unfinished = set(ids(held)) - set(ids(finished))
+    seen = set()
+    with broker.subscribe(queue) as last:
+        while more := last.receive(500, 1.0):
+            seen.update(ids(more))
+    assert unfinished <= seen
+
+
+def await_share(subscription):
+    """Until the group has given it partitions."""
+    deadline = time.monotonic() + PATIENCE
+    while not subscription.lanes():
+        assert time.monotonic() < deadline, "it never got a partition"
+        time.sleep(0.02)
+
+
+def test_a_revoked_partitions_late_acknowledgement_counts_for_nothing(kafka, broker, queue):
+    """Who lost a partition can't acknowledge its messages any more: the new owner has them."""
+    broker.publish(queue, numbered(80))
+    with broker.subscribe(queue) as first:
+        held = take(first, 80)
+        with KafkaBroker.from_url(kafka.url(IMPATIENT)) as other, other.subscribe(queue) as second:
+            await_share(second)
+            moved = {lane.partition for lane in second.lanes()}
+            lost = [one for one in held if int(one.position.split(":")[0]) in moved]
+            assert lost
+            again = take(second, len(lost))
+            first.acknowledge(held)
+        assert sorted(ids(lost)) == sorted(ids(again))
+    with broker.subscribe(queue) as last:
+        assert sorted(ids(lost)) == sorted(ids(take(last, len(lost))))
+
+
+def test_consumers_on_several_partitions_share_the_work(kafka, broker, queue):
+    """Two consumers both get messages without a key, and together each of them once."""
+    with broker.subscribe(queue) as first, broker.subscribe(queue) as second:
+        await_share(second)
+        broker.publish(queue, numbered(100))
+        shares = [], []
+        deadline = time.monotonic() + PATIENCE
+        while sum(map(len, shares)) < 100 and time.monotonic() < deadline:
+            for share, subscription in zip(shares, (first, second), strict=True):
+                share.extend(ids(subscription.receive(100, 0.1)))
+    assert all(shares)
+    assert sorted(message.id for message in numbered(100)) == sorted(shares[0] + shares[1])
+
+
+def test_a_slow_caller_keeps_its_membership(kafka, broker, queue):
+    """A caller away for longer than max.poll.interval.ms keeps its messages and may acknowledge them."""
+    broker.publish(queue, numbered(8))
+    short = "session.timeout.ms=1000&heartbeat.interval.ms=200&max.poll.interval.ms=1500"
+    with KafkaBroker.from_url(kafka.url(short)) as slow, slow.subscribe(queue) as subscription:
+        held = take(subscription, 8)
+        with broker.subscribe(queue) as sibling:
+            gone = {lane.partition for lane in sibling.lanes()}
+            mine = [one for one in held if int(one.position.split(":")[0]) not in gone]
+            sibling.receive(100, 3.0)  # twice the interval
+            assert all(
+                one.token[0].live for one in mine if int(one.position.split(":")[0]) in kept(subscription)
+            )
+        assert subscription.lanes()
+
+
+def kept(subscription):
+    return {lane.partition for lane in subscription.lanes()}
+
+
+def test_a_full_member_loses_nothing_and_keeps_order(broker, queue, monkeypatch):
+    """Partitions paused because the caller is busy go on where they were."""
+    for name, value in {"FULL": 100, "BATCH": 50, "PATIENCE": 0.01}.items():
+        monkeypatch.setattr(member_module, name, value)
+    messages = numbered(3_000, key="one")
+    broker.publish(queue, messages)
+    with broker.subscribe(queue) as subscription:
+        got = []
+        while len(got) < 3_000:
+            more = subscription.receive(150, PATIENCE)
+            assert more
+            got += ids(more)
+            if len(got) < 500:
+                Event().wait(0.1)  # away for longer than its patience
+    assert [message.id for message in messages] == got
+
+
+def test_foreign_messages_are_handed_out_with_their_bytes(kafka, broker, queue):
+    """A tombstone, a message without headers and one with broken ones block nothing and keep their bytes."""
+    producer = Producer({"bootstrap.servers": kafka.address})
+    producer.produce(queue, None, b"key", 0)
+    producer.produce(queue, b"\xff\x00", None, 0)
+    producer.produce(queue, b"{}", None, 0, headers=[("ce_id", b"\xff"), ("null", None)])
+    producer.flush(10)
+    with broker.subscribe(queue) as subscription:
+        held = take(subscription, 3)
+    assert [b"", b"\xff\x00", b"{}"] == [one.body for one in held]
+    assert {"ce_id": "\\xff", "null": ""} == held[2].headers
+    for one in held:
+        with pytest.raises(UndecodableMessage):
+            decode(one.headers, one.body)
+
+
+def test_stats_are_lags(broker, queue):
+    """A group's row says how far it is behind, how old its oldest message is, and who consumes."""
+    broker.declare(QueueSpec(queue, ("default", "audit")))
+    broker.publish(queue, numbered(10))
+    with broker.subscribe(queue, "audit") as subscription:
+        subscription.acknowledge(take(subscription, 4))
+    rows = {row.group: row for row in broker.stats(queue)}
+    assert (10, 10) == (rows["default"].ready, rows["default"].published)
+    assert 6 <= rows["audit"].ready <= 10
+    assert 0 <= rows["default"].oldest_age < PATIENCE
+    assert 0 == rows["default"].consumers
+
+
+def test_peek_goes_through_all_partitions_in_pages(broker, queue):
+    """Pages over several partitions show each message once."""
+    for batch in range(3):
+        broker.publish(queue, numbered(10, prefix=f"{batch}-"))
+    seen, after = [], None
+    while page := broker.peek(queue, after=after, limit=4):
+        seen += [decode(one.headers, one.body).id for one in page]
+        after = page[-1].position
+    assert 30 == len(seen) == len(set(seen))
+    assert sorted(seen, key=lambda name: name[0]) == seen
+
+
+def test_another_shape_is_a_mismatch(kafka, broker, queue):
+    """A queue with other partitions than the URL says, or one that Kafka may compact, is refused."""
+    with (
+        KafkaBroker.from_url(kafka.url("partitions=3")) as other,
+        pytest.raises(QueueMismatch, match="8 partitions, not 3"),
+    ):
+        other.declare(QueueSpec(queue))
+
+
+def test_an_offset_never_passes_an_unfinished_message():
+    """Whatever order messages finish in, what is due is the oldest unfinished one, or behind the last."""
+    chance = random.Random(7)
+    for _ in range(200):
+        lane = Lane(None, 0)
+        offsets = sorted(chance.sample(range(60), 20))  # with gaps, as transactions and compaction leave them
+        unfinished = set()
+        waiting = list(offsets)
+        while waiting or unfinished:
+            if waiting and (not unfinished or chance.random() < 0.5):
+                unfinished.add(waiting[0])
+                lane.hand_out(waiting.pop(0))
+            else:
+                done = chance.choice(sorted(unfinished))
+                unfinished.remove(done)
+                lane.finish(done)
+            handed = offsets[: len(offsets) - len(waiting)]
+            assert min(unfinished, default=handed[-1] + 1) == lane.due()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("kafka://a", {"bootstrap.servers": "a:9092"}),
+        ("kafka://a:1,b:2/", {"bootstrap.servers": "a:1,b:2"}),
+        ("kafka://u:p%40ss@a:1", {"sasl.password": "p@ss", "security.protocol": "SASL_SSL"}),
+        ("kafka://u:p@a:1", {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u"}),
+        (
+            "kafka://u:p@a:1?sasl.mechanism=PLAIN",
+            {"sasl.mechanism": "PLAIN", "security.protocol": "SASL_SSL"},
+        ),
+        (
+            "kafka://a?security.protocol=SSL&ssl.key.location=k",
+            {"ssl.key.location": "k", "security.protocol": "SSL"},
+        ),
+    ],
+)
+def test_a_url_becomes_settings(url, expected):
+    """Servers, SASL and TLS by librdkafka's names, safe where the URL is silent."""
+    assert expected.items() <= read(url).client.items()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "kafka://u:hunter2@a:1?security.protocol=SASL_PLAINTEXT&sasl.mechanism=PLAIN",
+        "kafka://u:hunter2@a:1?enable.auto.commit=true",
+        "kafka://u:hunter2@a:1/queue",
+        "kafka://u:hunter2@a:1?partitions=0",
+        "kafka://u:hunter2@:1",
+        "kafka://a?sasl.password=hunter2&plugin.library.paths=x",
+        "kafka://u:hunter2@",
+    ],
+)
+def test_a_bad_url_is_refused_without_its_password(url):
+    """An option nobody knows, a password in the clear, no server: refused, and the secret isn't shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_wrong_ca_file_shows_no_secret():
+    """What the driver refuses is our error, and holds no password."""
+    url = "kafka://u:hunter2@127.0.0.1:1?ssl.ca.location=/no/such/file"
+    with KafkaBroker.from_url(url) as broker, pytest.raises((ConfigurationError, ServiceError)) as caught:
+        broker.publish("queue", numbered(1), timeout=1.0)
+    assert "hunter2" not in f"{caught.value}{caught.value.__cause__}"
