@@ -32,7 +32,6 @@ def main(*, short: bool) -> None:
     show(
         f"Claim and settle, SQLite, batches of {BATCH}: cost a message as the ledger grows",
         _rows(costs, large),
-        base=1,
     )
 
 

@@ -20,6 +20,8 @@ from rich.table import Table
 
 console = Console(width=132)
 
+OURS = "tickrelay"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -41,8 +43,8 @@ class Row:
     met: bool | None = None
 
 
-def show(title: str, rows: Sequence[Row], base: int = 0) -> None:
-    """Print a table; the ratio column compares each row of the base row's unit with it."""
+def show(title: str, rows: Sequence[Row]) -> None:
+    """Print a table; its ratio column compares ours with each peer."""
     table = Table(title=title, title_justify="left", show_edge=False)
     for name, side in (
         ("what", "left"),
@@ -54,7 +56,7 @@ def show(title: str, rows: Sequence[Row], base: int = 0) -> None:
         table.add_column(name, justify="left" if side == "left" else "right")
     for number, row in enumerate(rows):
         table.add_row(
-            row.what, row.setting, f"{_figure(row.value)} {row.unit}", _ratio(rows, base, number), _goal(row)
+            row.what, row.setting, f"{_figure(row.value)} {row.unit}", _ratio(rows, number), _goal(row)
         )
     console.print(table)
     console.print()
@@ -64,11 +66,14 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:,.3g}"
 
 
-def _ratio(rows: Sequence[Row], base: int, number: int) -> str:
-    ours, other = rows[base], rows[number]
-    if number == base or other.unit != ours.unit or not other.value:
+def _ratio(rows: Sequence[Row], number: int) -> str:
+    """Ours of the same setting against a peer's row, or our first row where there is none."""
+    other = rows[number]
+    ours = [row for row in rows if row.what == OURS and row.unit == other.unit]
+    if other.what == OURS or not ours or not other.value:
         return ""
-    return f"{ours.value / other.value:.2f} x"
+    same = next((row for row in ours if row.setting == other.setting), ours[0])
+    return f"{same.value / other.value:.2f} x"
 
 
 def _goal(row: Row) -> str:
