@@ -127,14 +127,41 @@ class SqliteTransacting(Transacting):
             self._lock.release()
 
 
+_BETWEEN_INTERRUPTS = 0.01
+
+
 def _disarm(raw: sqlite3.Connection) -> None:
     """Undo a transaction whose handler may be in the middle of a statement, and let it write no more."""
+    with _interrupting(raw):
+        with suppress(
+            sqlite3.OperationalError
+        ):  # interrupted itself, but its effect comes before its first step
+            raw.execute("PRAGMA query_only=1")
+        while raw.in_transaction:
+            with suppress(sqlite3.OperationalError):
+                raw.rollback()
+
+
+@contextmanager
+def _interrupting(raw: sqlite3.Connection) -> Iterator[None]:
+    """
+    Again and again, as an interrupt only ends what runs: a statement that was about to begin when it came begins all
+    the same, and our own then waits for it at the connection's mutex.
+    """
+    through = threading.Event()
+
+    def interrupt() -> None:
+        while not through.wait(_BETWEEN_INTERRUPTS):
+            raw.interrupt()
+
     raw.interrupt()
-    with suppress(sqlite3.OperationalError):  # interrupted itself, but its effect comes before its first step
-        raw.execute("PRAGMA query_only=1")
-    while raw.in_transaction:
-        with suppress(sqlite3.OperationalError):
-            raw.rollback()
+    thread = threading.Thread(target=interrupt, name="tickrelay-interrupt", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        through.set()
+        thread.join()
 
 
 def _forgive(connection: Connection) -> None:
