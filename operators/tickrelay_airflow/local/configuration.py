@@ -133,7 +133,13 @@ def process_environment(settings: LocalSettings) -> dict[str, str]:
     return inherited | environment(settings) | {"PATH": search, "PYTHONUNBUFFERED": "1"} | mac
 
 
+_FORGET_OTHERS = (
+    "for name in $(env | sed -n 's/^\\(AIRFLOW_[A-Z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done"
+)
+"""For the shell: settings meant for another Airflow would outrank the home's airflow.cfg."""
+
+
 def write_shell_environment(settings: LocalSettings) -> None:
     """Write the `env` file: `. .tickrelay/env` and then `airflow dags trigger ...` in another terminal."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment(settings).items()]
-    write_private(settings.home.environment, "\n".join(lines) + "\n")
+    write_private(settings.home.environment, "\n".join([_FORGET_OTHERS, *lines]) + "\n")

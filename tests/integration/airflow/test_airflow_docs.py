@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,9 +30,10 @@ def test_the_snippets_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("AIRFLOW_CONN_TICKRELAY_DEFAULT", json.dumps(connection))
     with open_broker(urls["broker"]) as broker:
         broker.declare(QueueSpec("orders"))
-    names: dict[str, object] = {"__name__": "snippet", "__file__": str(tmp_path / "snippet.py")}
+    names: dict[str, object] = {}
     snippets = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
     assert snippets
     with DAG("around", start_date=datetime(2026, 1, 1, tzinfo=UTC)):
         for code in snippets:
-            exec(compile(code, page, "exec"), names)
+            (tmp_path / "snippet.py").write_text(code)
+            names |= runpy.run_path(str(tmp_path / "snippet.py"), init_globals=names)
