@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from tickrelay_messaging.brokers.chunks import chunked
 from tickrelay_messaging.brokers.kafka.admin import Administration, Topic
 from tickrelay_messaging.brokers.kafka.clients import Clients
 from tickrelay_messaging.brokers.kafka.errors import ours, translated
@@ -64,7 +65,7 @@ class Publisher:
             with translated(f"{self._where(queue)}, nothing was sent"):
                 producer.prepare(queue, max(0.01, deadline - time.monotonic()))
             start = 0
-            for chunk in _chunks(messages):
+            for chunk in chunked(messages, CHUNK, CHUNK_BYTES):
                 failed: dict[int, KafkaError] = {}
                 self._send_chunk(_Sender(producer, deadline, failed), (queue, topic.partitions), chunk)
                 if not _drain(producer, deadline):
@@ -169,14 +170,3 @@ def _size(message: Message) -> int:
         + len(texts)
         + _RECORD
     )
-
-
-def _chunks(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    start = size = 0
-    for end, message in enumerate(messages):
-        if end - start >= CHUNK or (size and size + len(message.body) > CHUNK_BYTES):
-            yield messages[start:end]
-            start, size = end, 0
-        size += len(message.body)
-    if start < len(messages):
-        yield messages[start:]

@@ -11,7 +11,7 @@ again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 from weakref import WeakSet
@@ -25,6 +25,7 @@ from tickrelay_messaging.brokers.base import (
     Peeked,
     QueueSpec,
 )
+from tickrelay_messaging.brokers.chunks import chunked
 from tickrelay_messaging.brokers.names import check_name
 from tickrelay_messaging.brokers.sqlite import headers, rows, views
 from tickrelay_messaging.brokers.sqlite.file import PATIENCE, check_room
@@ -106,7 +107,7 @@ class SqliteBroker(Broker):
             with self._store.read() as db:
                 self._found(rows.queue_head(db, queue), queue)
         confirmed = 0
-        for chunk in _chunks(messages):
+        for chunk in chunked(messages, CHUNK, CHUNK_BYTES):
             try:
                 self._put(queue, chunk, deadline - time.monotonic())
             except ServiceError as error:
@@ -184,14 +185,3 @@ class SqliteBroker(Broker):
     def _unknown(self, queue: str, group: str | None = None) -> UnknownQueue:
         what = f"queue {queue!r}" if group is None else f"queue {queue!r} with a group {group!r}"
         return UnknownQueue(f"{what} was never declared in {self._store.path}; declare it first")
-
-
-def _chunks(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    start = size = 0
-    for end, message in enumerate(messages):
-        if end - start >= CHUNK or (size and size + len(message.body) > CHUNK_BYTES):
-            yield messages[start:end]
-            start, size = end, 0
-        size += len(message.body)
-    if start < len(messages):
-        yield messages[start:]
