@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Condition
 
 from tickrelay_messaging.brokers.base import Peeked
+from tickrelay_messaging.brokers.lanes import lane_of
+from tickrelay_messaging.envelope import encode
+from tickrelay_messaging.message import Message
 
 
 class Space:
@@ -29,23 +33,28 @@ class Stored:
     body: bytes
     published_at: float
     needed_by: int
+    lane: int
 
 
 @dataclass(slots=True)
 class Queue:
-    """Its messages by position, which counts from 1, and its groups by name."""
+    """Its messages by position, which counts from 1, and its groups by name; without lanes, `lanes` is 0."""
 
+    lanes: int = 0
     head: int = 0
     stored: dict[int, Stored] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
 
-    def put(self, rows: Sequence[tuple[Mapping[str, str], bytes]], at: float) -> None:
+    def put(self, messages: Sequence[Message], at: float) -> None:
         """Store messages for every group."""
-        for position, (headers, body) in enumerate(rows, self.head + 1):
-            self.stored[position] = Stored(headers, body, at, len(self.groups))
+        first = self.head + 1
+        self.head += len(messages)
+        if self.groups:
+            for position, message in enumerate(messages, first):
+                lane = lane_of(message, self.lanes) if self.lanes else 0
+                self.stored[position] = Stored(encode(message), message.body, at, len(self.groups), lane)
         for group in self.groups.values():
-            group.waiting.extend(range(self.head + 1, self.head + 1 + len(rows)))
-        self.head += len(rows)
+            group.waiting.extend(range(first, self.head + 1))
 
     def age_of(self, position: int | None) -> float | None:
         """Seconds since a message was published."""
@@ -80,8 +89,25 @@ class Group:
 
     def take(self, member: int, limit: int) -> list[int]:
         """Hand the next positions to a member."""
+        if self.queue.lanes:
+            return self._take_of_free_lanes(member, limit)
         taken = [self.waiting.popleft() for _ in range(min(limit, len(self.waiting)))]
         self.held.update(dict.fromkeys(taken, member))
+        return taken
+
+    def has_for(self, member: int) -> bool:
+        """`take` would find something."""
+        return bool(self.waiting) and (not self.queue.lanes or any(self._free(member)))
+
+    def _free(self, member: int) -> Iterator[int]:
+        stored = self.queue.stored
+        others = {stored[position].lane for position, owner in self.held.items() if owner != member}
+        return (position for position in self.waiting if stored[position].lane not in others)
+
+    def _take_of_free_lanes(self, member: int, limit: int) -> list[int]:
+        taken = list(islice(self._free(member), limit))
+        self.held.update(dict.fromkeys(taken, member))
+        self.waiting = deque(position for position in self.waiting if position not in self.held)
         return taken
 
     def settle(self, member: int, positions: Sequence[int]) -> None:
@@ -99,6 +125,13 @@ class Group:
             row.needed_by -= 1
             if not row.needed_by:
                 del self.queue.stored[position]
+
+    def end(self) -> None:
+        """Nobody needs what is left of it, and what its members hold is nobody's."""
+        left = [*self.waiting, *self.held]
+        self.waiting.clear()
+        self.held.clear()
+        self.forget(left)
 
     def leave(self, member: int) -> None:
         """End a membership; what it holds waits again, in its old place."""

@@ -4,8 +4,8 @@
 The broker seam: what a queue must do, and nothing else.
 
 A broker moves messages. It keeps no retries, delays, dead letters or leases: whatever can't be done now is parked in
-the ledger and then acknowledged. So a new broker is two small classes, `Broker` and `Subscription`, a dozen methods in
-all; the contract suite in `tickrelay_messaging.testing` says whether they keep their word.
+the ledger and then acknowledged. So a new broker is two small classes, `Broker` and `Subscription`, some fifteen
+methods in all; the contract suite in `tickrelay_messaging.testing` says whether they keep their word.
 
 A *queue* has *groups*. Consumers in one group compete for its messages; every group gets every message published after
 it was declared. A work queue is a queue with one group.
@@ -16,8 +16,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Self
 
+from tickrelay_messaging.errors import ConfigurationError
 from tickrelay_messaging.message import Message
 
 DEFAULT_GROUP = "default"
@@ -34,7 +35,7 @@ class Capabilities:
     peek: bool
     """`peek` shows messages without taking them."""
     replay: bool
-    """Acknowledged messages can be read again from a time or position."""
+    """Acknowledged messages are kept for a while, and `replay` reads them again."""
     exact_stats: bool
     """`stats` counts; it doesn't estimate."""
     max_body: int
@@ -43,6 +44,8 @@ class Capabilities:
     """`redelivered` is set on everything that another consumer may have been handed before."""
     keeps_scattered_acks: bool = True
     """An acknowledgement counts for good, also of a message behind one that isn't acknowledged."""
+    lanes: bool = False
+    """Queues can have lanes: `QueueSpec.lanes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,15 @@ class QueueSpec:
     Attributes:
         name: letters, digits, `.`, `_`, `-`; at most 200 characters.
         groups: names of its groups, of the same letters.
+        lanes: over how many lanes the messages are spread by key, 1 to 1,024. In each group a lane belongs to one
+            subscription at a time, so the messages of a key are worked on in their order however many consumers there
+            are. Settled when the queue is made; 0 leaves it to the broker (most then have none: any consumer gets any
+            message), or to whoever declared the queue before. `queues` says how many there are.
     """
 
     name: str
     groups: tuple[str, ...] = (DEFAULT_GROUP,)
+    lanes: int = 0
 
 
 @dataclass(slots=True)
@@ -87,7 +95,7 @@ class GroupStats:
 
     Attributes:
         ready: messages nobody has been handed yet.
-        in_flight: handed out, not acknowledged.
+        in_flight: handed out, not acknowledged; None where the broker can't tell these from `ready`.
         oldest_age: seconds since the oldest of both was published, or None if there is none.
         consumers: live subscriptions.
         published: messages ever published to the queue, or None if the broker doesn't count.
@@ -96,7 +104,7 @@ class GroupStats:
     queue: str
     group: str
     ready: int
-    in_flight: int
+    in_flight: int | None
     oldest_age: float | None
     consumers: int
     published: int | None = None
@@ -169,7 +177,8 @@ class Subscription(ABC):
 class Broker(ABC):
     """A connection to one broker. Thread-safe; usable after a fork, where it connects anew."""
 
-    capabilities: ClassVar[Capabilities]
+    capabilities: Capabilities
+    """Of this connection: a server's settings may decide them."""
 
     @abstractmethod
     def declare(self, spec: QueueSpec) -> None:
@@ -179,8 +188,9 @@ class Broker(ABC):
         A group sees what is published after its declaration, and keeps it until acknowledged, consumers or none.
 
         Raises:
-            ConfigurationError: a name isn't allowed.
-            QueueMismatch: the queue exists with properties that can't be changed.
+            ConfigurationError: a name isn't allowed, or this broker can't have lanes.
+            QueueMismatch: the queue exists with another number of lanes, or other properties that can't be changed.
+            BrokerRefused: this user may not.
         """
 
     @abstractmethod
@@ -193,7 +203,7 @@ class Broker(ABC):
 
         Raises:
             BrokerUnavailable: it can't.
-            ConfigurationError: it refuses this user.
+            BrokerRefused: it refuses this user, password or certificate, or its own certificate isn't trusted.
         """
         self.queues()
 
@@ -209,6 +219,7 @@ class Broker(ABC):
 
         Raises:
             UnknownQueue: nothing was sent.
+            BrokerRefused: this user may not publish here; nothing was sent.
             InvalidMessage: one of them can't be sent; nothing was sent.
             PublishUnconfirmed: names exactly the messages without a confirmation.
             BrokerUnavailable: nothing was sent.
@@ -245,6 +256,39 @@ class Broker(ABC):
     @abstractmethod
     def purge(self, queue: str, group: str = DEFAULT_GROUP) -> int:
         """Drop what is ready in a group, not what is in flight; returns how many messages were dropped."""
+
+    def replay(self, queue: str, group: str, *, since: float | None = None, after: str | None = None) -> None:
+        """
+        Declare a temporary group that begins among the messages still kept, acknowledged by others or not.
+
+        It's a group like any other, with records of its own in the ledger, so that handlers run again;
+        `forget` ends it. How long messages are kept is the broker's setting.
+
+        Args:
+            group: a name with a `~` in it, such as `default~r1`, which no ordinary group has.
+            since: begin with the first message published at this instant or later, in seconds since 1970.
+            after: begin behind this position. Give one of the two; without either it begins at the oldest message kept.
+
+        Raises:
+            ConfigurationError: this broker can't, or the arguments aren't allowed.
+            UnknownQueue: the queue was never declared.
+            QueueMismatch: the group exists.
+        """
+        raise ConfigurationError(
+            f"queue {queue!r}, group {group!r}: {type(self).__name__} keeps no acknowledged messages to replay "
+            f"(since={since}, after={after}); publish them again, or replay dead letters from the ledger"
+        )
+
+    @abstractmethod
+    def forget(self, queue: str, group: str) -> None:
+        """
+        End a group, and drop what it has not acknowledged; without subscriptions of its own, or they end with it.
+
+        Forgetting a group that doesn't exist is no error; a queue may be left without groups, and is then kept or not.
+
+        Raises:
+            UnknownQueue: the queue was never declared.
+        """
 
     @abstractmethod
     def close(self) -> None:

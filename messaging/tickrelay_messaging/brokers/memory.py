@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import ClassVar, Self
+from typing import Self
 from weakref import WeakSet
 
 from tickrelay_messaging.brokers._memory_space import Group, Queue, Space
@@ -21,9 +21,9 @@ from tickrelay_messaging.brokers.base import (
     QueueSpec,
     Subscription,
 )
+from tickrelay_messaging.brokers.lanes import check_lanes
 from tickrelay_messaging.brokers.names import check_name
 from tickrelay_messaging.brokers.urls import redact, split
-from tickrelay_messaging.envelope import encode
 from tickrelay_messaging.errors import CallerError, ConfigurationError, UnknownQueue
 from tickrelay_messaging.message import MAX_BODY, Message, check_publishable
 
@@ -38,8 +38,14 @@ class MemoryBroker(Broker):
         name: brokers of one name share their queues while the process lives; without one they are private.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        durable=False, shared=False, peek=True, replay=False, exact_stats=True, max_body=MAX_BODY
+    capabilities = Capabilities(
+        durable=False,
+        shared=False,
+        peek=True,
+        replay=False,
+        exact_stats=True,
+        max_body=MAX_BODY,
+        lanes=True,
     )
 
     def __init__(self, name: str = "") -> None:
@@ -64,7 +70,9 @@ class MemoryBroker(Broker):
             )
         groups = [check_name(group, "group") for group in spec.groups]
         with self._space.changed:
-            queue = self._space.queues.setdefault(spec.name, Queue())
+            existing = self._space.queues.get(spec.name)
+            check_lanes(spec.name, spec.lanes, existing.lanes if existing else None)
+            queue = self._space.queues.setdefault(spec.name, Queue(spec.lanes))
             for group in groups:
                 queue.groups.setdefault(group, Group(queue))
 
@@ -72,16 +80,16 @@ class MemoryBroker(Broker):
         """See `Broker.queues`."""
         with self._space.changed:
             return [
-                QueueSpec(name, tuple(queue.groups)) for name, queue in sorted(self._space.queues.items())
+                QueueSpec(name, tuple(queue.groups), queue.lanes)
+                for name, queue in sorted(self._space.queues.items())
             ]
 
     def publish(self, queue: str, messages: Sequence[Message], *, timeout: float = 30.0) -> None:  # noqa: ARG002
         """See `Broker.publish`; nothing here can take long."""
         for message in messages:
             check_publishable(message)
-        rows = [(encode(message), message.body) for message in messages]
         with self._space.changed:
-            self._queue(queue).put(rows, time.time())
+            self._queue(queue).put(messages, time.time())
             self._space.changed.notify_all()
 
     def subscribe(self, queue: str, group: str = DEFAULT_GROUP) -> MemorySubscription:
@@ -127,6 +135,14 @@ class MemoryBroker(Broker):
             found.forget(dropped)
             return len(dropped)
 
+    def forget(self, queue: str, group: str) -> None:
+        """See `Broker.forget`."""
+        with self._space.changed:
+            ended = self._queue(queue).groups.pop(group, None)
+            if ended is not None:
+                ended.end()
+                self._space.changed.notify_all()
+
     def close(self) -> None:
         """See `Broker.close`; its subscriptions are closed too."""
         self._closed = True
@@ -171,10 +187,13 @@ class MemorySubscription(Subscription):
         if limit < 1:
             raise ConfigurationError(f"limit must be at least 1, got {limit}")
         with self._changed:
-            self._changed.wait_for(lambda: self._woken or self._closed or self._group.waiting, timeout)
+            self._changed.wait_for(self._has_reason_to_return, timeout)
             woken, self._woken = self._woken, False
             positions = [] if woken or self._closed else self._group.take(id(self), limit)
             return [self._delivery(position) for position in positions]
+
+    def _has_reason_to_return(self) -> bool:
+        return self._woken or self._closed or self._group.has_for(id(self))
 
     def _delivery(self, position: int) -> Delivery:
         row = self._group.queue.stored[position]
@@ -195,6 +214,8 @@ class MemorySubscription(Subscription):
             self._group.settle(
                 id(self), [int(delivery.position) for delivery in deliveries if self._is_ours(delivery)]
             )
+            if self._group.queue.lanes:
+                self._changed.notify_all()
 
     def _is_ours(self, delivery: Delivery) -> bool:
         return (delivery.queue, delivery.group) == (self._queue, self._name)

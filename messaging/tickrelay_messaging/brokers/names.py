@@ -36,3 +36,18 @@ def check_name(name: object, what: str = "queue") -> str:
         f"{what} name {str(name)[:250]!r} isn't allowed: "
         f"use 1 to {MAX_NAME} ASCII letters, digits, '.', '_' and '-'"
     )
+
+
+def check_replay_group(name: object) -> str:
+    """
+    The name of a temporary group: one or more `~` between the letters an ordinary group may have.
+
+    Raises:
+        ConfigurationError: it isn't such a name.
+    """
+    parts = name.split("~") if isinstance(name, str) else [""]
+    if isinstance(name, str) and len(parts) > 1 and len(name) <= MAX_NAME:
+        return "~".join(check_name(part, "group") for part in parts)
+    raise ConfigurationError(
+        f"{str(name)[:250]!r} is no name of a temporary group: write <group>~<name>, for example default~r1"
+    )

@@ -74,7 +74,7 @@ class OperateContract(ContractCase):
         (stats,) = broker.stats(queue)
         return stats
 
-    def _counts(self, broker: Broker, queue: str) -> tuple[int, int, int]:
+    def _counts(self, broker: Broker, queue: str) -> tuple[int, int | None, int]:
         stats = self._one(broker, queue)
         return stats.ready, stats.in_flight, stats.consumers
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import ClassVar, Self
+from typing import Self
 from weakref import WeakSet
 
 from tickrelay_messaging.brokers.base import (
@@ -55,7 +55,7 @@ class KafkaBroker(Broker):
         settings: where it is and how to talk to it; `from_url` reads them from a URL.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities = Capabilities(
         durable=True,
         shared=True,
         peek=True,
@@ -205,6 +205,10 @@ class KafkaBroker(Broker):
             if lanes.keys() != ends.keys():
                 raise CallerError("the group has consumers elsewhere; stop them before purging")
             return sum(_purge_lane(lane, committed.get(p, 0), ends[p]) for p, lane in lanes.items())
+
+    def forget(self, queue: str, group: str) -> None:
+        """See `Broker.forget`."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """See `Broker.close`; its subscriptions are closed too."""

@@ -41,7 +41,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Self
 from weakref import WeakSet
 
 from tickrelay_messaging.brokers.base import (
@@ -76,7 +76,7 @@ class RabbitBroker(Broker):
         ConfigurationError: the URL says something that isn't allowed.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities = Capabilities(
         durable=True, shared=True, peek=False, replay=False, exact_stats=False, max_body=MAX_BODY
     )
 
@@ -152,6 +152,10 @@ class RabbitBroker(Broker):
         self._topology.check(queue, group)
         dropped = self._topology.purge(queue, group)
         return dropped + sum(subscription.drop_buffered() for subscription in self._ours(queue, group))
+
+    def forget(self, queue: str, group: str) -> None:
+        """See `Broker.forget`."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """See `Broker.close`; its subscriptions are closed too."""

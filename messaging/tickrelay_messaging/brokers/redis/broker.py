@@ -21,7 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from tickrelay_messaging.brokers.base import (
     DEFAULT_GROUP,
@@ -69,7 +69,7 @@ class RedisBroker(Broker):
         ConfigurationError: the server refused the login, or would lose messages.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities = Capabilities(
         durable=True, shared=True, peek=True, replay=False, exact_stats=True, max_body=MAX_BODY
     )
 
@@ -79,7 +79,7 @@ class RedisBroker(Broker):
         self._pulse = Pulse(self._pool)
         with self._pool.borrow() as wire:
             durable = wire.is_durable
-        self.capabilities = replace(type(self).capabilities, durable=durable)  # type: ignore[misc]
+        self.capabilities = replace(type(self).capabilities, durable=durable)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -184,6 +184,10 @@ class RedisBroker(Broker):
         keys = self._keys(queue)
         dropped: int = self._ask(queue, views.PURGE, keys.stream, keys.bell, arguments=(group,))
         return dropped
+
+    def forget(self, queue: str, group: str) -> None:
+        """See `Broker.forget`."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """See `Broker.close`; its subscriptions are closed too."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Self, TypeVar
+from typing import Self, TypeVar
 from weakref import WeakSet
 
 from tickrelay_messaging import doorbell
@@ -61,7 +61,7 @@ class SqliteBroker(Broker):
         StorageCorrupt: it's damaged or another program's.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities = Capabilities(
         durable=True, shared=True, peek=True, replay=False, exact_stats=True, max_body=MAX_BODY
     )
 
@@ -162,6 +162,10 @@ class SqliteBroker(Broker):
                 break
             dropped, left = dropped + step, left - step
         return dropped
+
+    def forget(self, queue: str, group: str) -> None:
+        """See `Broker.forget`."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """See `Broker.close`; its subscriptions are closed too."""
