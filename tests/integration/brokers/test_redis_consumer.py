@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.services.redis import RedisServer, running_server
+from tests.services.redis import STREAM, RedisServer, running_server
 
 from tickrelay_consumer import Consumer, Context, Retry
 from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
 from tickrelay_messaging.errors import ServiceError
+from tickrelay_messaging.ledger import open_ledger
+from tickrelay_messaging.ledger.records import DeadFilter
 from tickrelay_messaging.message import Message
 
 PATIENCE = 30.0
@@ -107,3 +109,41 @@ def test_a_killed_server_is_survived(server: RedisServer, broker: Broker, tmp_pa
         broker.publish("orders", messages(1000, 1100))
         wait_for(lambda: len(effects) == 1100 and settled(broker))
     assert {1} == set(effects.values())
+
+
+def test_what_others_left_on_the_stream_is_a_dead_letter(
+    server: RedisServer, broker: Broker, tmp_path: Path
+) -> None:
+    """A body in no known text and an entry without our fields become dead letters, bytes kept, and block nothing."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    consumer = Consumer(broker=server.url(), ledger=url)
+    effects: Counter[str] = Counter()
+
+    @consumer.handler("orders")
+    def carry_out(message: Message, ctx: Context) -> None:
+        effects[str(message.data)] += 1
+
+    event = {
+        "ce_specversion": "1.0",
+        "ce_source": "shell",
+        "ce_type": "t",
+        "content-type": "application/json",
+    }
+    foreign: list[dict[str, str | bytes]] = [
+        {**event, "ce_id": "latin", "data": b'"caf\xe9"'},
+        {"data": b"\xff\x00raw"},
+        {"order": "7", "note": b"\xe9"},
+    ]
+    with server.client() as bare:
+        for fields in foreign:
+            bare.execute_command("XADD", STREAM, "*", *[part for pair in fields.items() for part in pair])
+    broker.publish("orders", [Message.of("fine", id="behind them")])
+    with running(consumer), open_ledger(url) as ledger:
+        wait_for(lambda: effects and settled(broker))
+        wait_for(lambda: len(ledger.dead_letters.list(DeadFilter())) == 3)
+        listed = ledger.dead_letters.list(DeadFilter())
+        shown = [ledger.dead_letters.show(letter.number) for letter in listed]
+    assert Counter({"fine": 1}) == effects
+    assert [b'"caf\xe9"', b"\xff\x00raw", b'{"order": "7", "note": "\\\\xe9"}'] == [
+        letter.body for letter in shown if letter
+    ]

@@ -4,7 +4,8 @@
 Messages as entries of a stream: a field a header (`ce_id`, `ce_source`, ...) and, last, `data` with the body.
 
 So an entry is readable with `XRANGE`, can be written by any client (`XADD tickrelay:{orders} * ce_specversion 1.0
-ce_id 7 ce_source me ce_type t data {}`), and takes little room: Redis stores equal field names once a node.
+ce_id 7 ce_source me ce_type t data {}`), and takes little room: Redis stores equal field names once a node. In a queue
+with lanes a field `tickrelay-lane` comes first.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from tickrelay_messaging.brokers.lanes import lane_of
 from tickrelay_messaging.brokers.redis.wire import pack as pack_command
 from tickrelay_messaging.envelope import encode
 from tickrelay_messaging.message import Message
@@ -19,14 +21,24 @@ from tickrelay_messaging.message import Message
 BODY = b"data"
 MOST_FIELDS = 1000
 """Headers beyond this travel in one field, because a script can't pass on any number of arguments."""
-_TOGETHER = "tickrelay-headers"
+_OURS = "tickrelay-"
+_TOGETHER = f"{_OURS}headers"
+_LANE = f"{_OURS}lane"
+"""The first field of an entry in a queue with lanes; the scripts know it too."""
 
 
-def pack(message: Message) -> tuple[int, bytes]:
-    """How many arguments a message takes in a script's call, and these as they travel."""
+def pack(message: Message, lanes: int = 0) -> tuple[int, bytes]:
+    """
+    How many arguments a message takes in a script's call, and these as they travel.
+
+    Args:
+        lanes: of the queue it goes to.
+    """
     headers = encode(message)
     if len(headers) > MOST_FIELDS:
         headers = {_TOGETHER: json.dumps(headers)}
+    if lanes:
+        headers = {_LANE: str(lane_of(message, lanes)), **headers}
     count = 2 * len(headers) + 2
     text = "".join(
         [f"${len(name)}\r\n{name}\r\n${len(value)}\r\n{value}\r\n" for name, value in headers.items()]
@@ -52,8 +64,8 @@ def unpack(fields: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
     if len(fields) > 1 and fields[-2] == BODY:
         flat = b"\0".join(fields[:-2]).decode("utf-8", "backslashreplace").split("\0")
         if len(flat) == len(fields) - 2:
-            if flat[0] == _TOGETHER:
-                return _together(flat[1]), fields[-1]
+            if flat[0].startswith(_OURS):
+                return _without_ours(flat), fields[-1]
             parts = iter(flat)
             return dict(zip(parts, parts, strict=True)), fields[-1]
     return _unpack_foreign(fields)
@@ -69,6 +81,15 @@ def _unpack_foreign(fields: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
     if any(name in headers for name in ("ce_specversion", "ce-specversion")):
         return headers, b""
     return {}, json.dumps(headers, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _without_ours(flat: Sequence[str]) -> dict[str, str]:
+    if flat[0] == _LANE:
+        flat = flat[2:]
+    if flat and flat[0] == _TOGETHER:
+        return _together(flat[1])
+    parts = iter(flat)
+    return dict(zip(parts, parts, strict=True))
 
 
 def _together(text: str) -> dict[str, str]:

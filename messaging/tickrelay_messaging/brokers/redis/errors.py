@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from tickrelay_messaging.errors import (
+    BrokerRefused,
     BrokerUnavailable,
     ConfigurationError,
     QueueMismatch,
@@ -27,26 +29,61 @@ _FULL = (
 _RIGHT = (
     "this user lacks a right; `ACL SETUSER` gives it, RIGHTS in tickrelay_messaging.brokers.redis lists them"
 )
-_CERTIFICATE = "the server's certificate isn't trusted; name its authority with ?ssl_ca_certs=FILE"
+_CERTIFICATE = (
+    "the server's certificate isn't trusted; renew it, or name its authority with ?ssl_ca_certs=FILE"
+)
+_OWN_CERTIFICATE = (
+    "the server refuses this client's certificate, or wants one; "
+    "name a valid one of an authority it trusts with ?ssl_certfile=FILE&ssl_keyfile=FILE"
+)
+_DISK = "the server can't write to its disk; free some or see its log, nothing of this was stored"
 _LOGIN = "user name or password are wrong, or one is needed; write redis://user:password@host"
+
+
+class OtherLanes(TickrelayError):
+    """
+    The queue has another number of lanes than the publisher thought; nothing was stored.
+
+    Attributes:
+        lanes: how many it has.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        found = re.search(r"OTHERLANES (\d+)", text)
+        self.lanes = int(found[1]) if found else 0
+
+
+class GroupExists(TickrelayError):
+    """The group to be made exists."""
+
+
+class NothingRetained(TickrelayError):
+    """The queue has no retention."""
+
 
 # What is said anywhere in the text (a script's error quotes the command's) -> our error and what to do.
 _KINDS: tuple[tuple[str, type[TickrelayError], str], ...] = (
+    ("OTHERLANES", OtherLanes, "the number of lanes is another"),
+    ("NORETENTION", NothingRetained, "the queue retains nothing"),
+    ("BUSYGROUP", GroupExists, "the group exists"),
     ("UNKNOWNQUEUE", UnknownQueue, "the queue was never declared; declare it first"),
     ("NOGROUP", UnknownQueue, _GONE),
     ("requires the key to exist", UnknownQueue, _GONE),
     ("no such key", UnknownQueue, _GONE),
     ("OOM ", StorageFull, _FULL),
     ("used memory > 'maxmemory'", StorageFull, _FULL),
-    ("No space left on device", StorageFull, "its disk is full; free some, nothing of this was stored"),
-    ("NOPERM", ConfigurationError, _RIGHT),
-    ("has no permissions", ConfigurationError, _RIGHT),
-    ("The user executing the script", ConfigurationError, _RIGHT),
+    ("No space left on device", StorageFull, _DISK),
+    ("MISCONF", StorageFull, _DISK),
+    ("NOPERM", BrokerRefused, _RIGHT),
+    ("has no permissions", BrokerRefused, _RIGHT),
+    ("The user executing the script", BrokerRefused, _RIGHT),
     ("WRONGTYPE", QueueMismatch, "another program uses a key of this queue; choose another ?prefix="),
-    ("CERTIFICATE_VERIFY_FAILED", ConfigurationError, _CERTIFICATE),
-    ("certificate verify failed", ConfigurationError, _CERTIFICATE),
+    ("CERTIFICATE_VERIFY_FAILED", BrokerRefused, _CERTIFICATE),
+    ("certificate verify failed", BrokerRefused, _CERTIFICATE),
+    ("CERTIFICATE", BrokerRefused, _OWN_CERTIFICATE),
+    ("UNKNOWN_CA", BrokerRefused, _OWN_CERTIFICATE),
     ("DB index is out of range", ConfigurationError, "it has no database of this number"),
-    ("MISCONF", BrokerUnavailable, "it can't write to its disk"),
     ("READONLY", BrokerUnavailable, "it's a replica now; the next call connects anew"),
 )
 _SPOILING = ("READONLY", "read only replica", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED")
@@ -56,7 +93,7 @@ def in_our_words(error: Exception, where: str) -> TickrelayError:
     """The error to raise instead of redis-py's or the operating system's. Never holds a password."""
     text = str(error)
     if isinstance(error, AuthenticationError) or "NOAUTH" in text:
-        return ConfigurationError(f"{where}: {_LOGIN} ({text})")
+        return BrokerRefused(f"{where}: {_LOGIN} ({text})")
     code = type(error).__name__ + " " + str(getattr(error, "status_code", ""))
     for sign, ours, advice in _KINDS:
         if sign in text or (sign == "NOPERM" and "NoPermission" in code):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""Names of keys in Redis; `_redis_scripts` says what they hold."""
+"""Names of keys in Redis; `scripts` says what they hold."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ class Keys:
     def bell(self) -> bytes:
         """Rung when messages were given back."""
         return self.stream + b":bell"
+
+    @property
+    def settings(self) -> bytes:
+        """What was settled when the queue was made."""
+        return self.stream + b":settings"
 
     def members(self, group: str = "") -> bytes:
         """A group's live consumers; without a group, what such keys begin with."""

@@ -37,15 +37,23 @@ class Publishing:
 
     Args:
         wire: for this call alone.
-        keys: of stream and bell.
+        keys: of stream, bell and settings.
         messages: checked already.
+        lanes: of the queue, as far as is known.
         deadline: by the monotonic clock.
     """
 
     def __init__(
-        self, wire: Wire, keys: Sequence[bytes], messages: Sequence[Message], deadline: float
+        self,
+        wire: Wire,
+        keys: Sequence[bytes],
+        messages: Sequence[Message],
+        deadline: float,
+        *,
+        lanes: int = 0,
     ) -> None:
         self._wire = wire
+        self._lanes = lanes
         self._keys = keys
         self._messages = messages
         self._deadline = deadline
@@ -60,6 +68,7 @@ class Publishing:
         Store all messages.
 
         Raises:
+            OtherLanes: none is stored; the queue has another number of lanes.
             PublishUnconfirmed: some may or may not be stored.
             TickrelayError: the server's own refusal; none is stored.
         """
@@ -98,7 +107,7 @@ class Publishing:
         """Start, end and packed command of every chunk, made when asked for."""
         start, arguments, size, parts = 0, 0, 0, [b""]
         for end, message in enumerate(self._messages):
-            count, packed = entries.pack(message)
+            count, packed = entries.pack(message, self._lanes)
             if end > start and (end - start >= CHUNK or size + len(packed) > CHUNK_BYTES):
                 yield start, end, self._command(arguments, parts)
                 start, arguments, size, parts = end, 0, 0, [b""]
@@ -107,7 +116,7 @@ class Publishing:
         yield start, len(self._messages), self._command(arguments, parts)
 
     def _command(self, arguments: int, parts: list[bytes]) -> bytes:
-        head = [b"EVAL", PUT.encode(), b"%d" % len(self._keys), *self._keys]
+        head = [b"EVAL", PUT.encode(), b"%d" % len(self._keys), *self._keys, b"%d" % self._lanes]
         parts[0] = b"*%d\r\n" % (len(head) + arguments)
         parts[0] += b"".join([b"$%d\r\n%s\r\n" % (len(part), part) for part in head])
         return b"".join(parts)

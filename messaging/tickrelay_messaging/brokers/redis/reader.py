@@ -26,7 +26,7 @@ LONGEST_WAIT = 10.0
 
 class Reader:
     """
-    For one thread at a time.
+    A connection for reading, made anew when it breaks. For one thread at a time.
 
     Args:
         pool: where it connects.
@@ -40,8 +40,8 @@ class Reader:
 
     def __init__(self, pool: Pool, streams: tuple[bytes, bytes], group: str, member: bytes) -> None:
         self._pool = pool
-        self._stream, self._bell = streams
-        self._head = ("XREADGROUP", "GROUP", group, member, "COUNT")
+        self._streams = streams
+        self._group, self._member = group, member
         self._wire: Wire | None = None
         self.lost = False
 
@@ -59,22 +59,37 @@ class Reader:
         """
         wait = min(wait, LONGEST_WAIT)
         block: tuple[Argument, ...] = ("BLOCK", math.ceil(wait * 1000)) if wait > 0 else ()
-        command = (*self._head, limit, *block, "STREAMS", self._stream, self._bell, ">", ">")
+        head = ("XREADGROUP", "GROUP", self._group, self._member, "COUNT", limit)
+        command = (*head, *block, "STREAMS", *self._streams, ">", ">")
+        found: dict[bytes, Sequence[Any]] = dict(self._ask(command, wait, ear) or ())
+        stream, bell = self._streams
+        return found.get(stream, ()), bell in found
+
+    def _ask(self, command: Sequence[Argument], wait: float, ear: socket.socket) -> Any:
+        """
+        The answer to a command.
+
+        Args:
+            wait: how long in seconds it asks the server to keep silent.
+            ear: has the server answer now, when it becomes readable.
+
+        Raises:
+            TickrelayError: no answer, or an error.
+        """
         wire = self._connected()
         try:
             wire.send(pack(*command), within=self._pool.settings.timeout)
-            if block:
+            if wait > 0:
                 self._wait(wire, wait, ear)
-            found: dict[bytes, Sequence[Any]] = dict(wire.read(within=self._pool.settings.timeout) or ())
+            return wire.read(within=self._pool.settings.timeout)
         except BaseException as error:
             self.lost = True
             if not isinstance(error, TickrelayError) or not wire.is_usable():
                 self.hang_up()
             raise
-        return found.get(self._stream, ()), self._bell in found
 
     def hang_up(self) -> None:
-        """Close the connection; the next read makes another."""
+        """Close the connection; the next question makes another."""
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()

@@ -10,9 +10,13 @@ Keys of a queue, with the prefix in front; the braces keep them together in a cl
 
 =============================  =================================================================================
 `tickrelay:queues`             set of the names of all queues
-`tickrelay:{orders}`           the stream; an entry stays until every group has acknowledged it
+`tickrelay:{orders}`           the stream; an entry stays until every group has acknowledged it, and for the retention
+`tickrelay:{orders}:settings`  hash with the number of `lanes` and the `retention` in ms
 `tickrelay:{orders}:bell`      a stream that says "something was given back"; consumers read it beside the other
 `tickrelay:{orders}:members:G` group G's live consumers, each with the server time in ms its lease ends at
+`tickrelay:{orders}:owners:G`  of a queue with lanes: hash of lanes and who held them last
+`tickrelay:{orders}:asking:G`  and who of the consumers wants messages, each with the server time in ms until when
+`tickrelay:{orders}:aside:G`   and the set of lanes of which something was set aside or given back
 =============================  =================================================================================
 
 What a consumer gives back, or what is taken from a dead one, belongs to the consumer `~` until somebody takes it.
@@ -20,38 +24,23 @@ What a consumer gives back, or what is taken from a dead one, belongs to the con
 
 from __future__ import annotations
 
-from tickrelay_messaging.brokers.redis.lua import EVEN_IF_FULL, GIVE_BACK, MAP, NOW, OLDEST, ORDER, TRIM
-
-DECLARE = (
-    MAP
-    + """
--- keys: queues, stream, bell; args: queue, groups...
-local known, added = {}, nil
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[2])) do known[map(flat).name] = true end
-  if redis.call('EXISTS', KEYS[3]) == 1 then
-    added = map(redis.call('XINFO', 'STREAM', KEYS[2]))['entries-added']
-  end
-end
-for i = 2, #ARGV do
-  if not known[ARGV[i]] and added then
-    redis.call('XGROUP', 'CREATE', KEYS[2], ARGV[i], '$', 'ENTRIESREAD', added)
-  elseif not known[ARGV[i]] then
-    redis.call('XGROUP', 'CREATE', KEYS[2], ARGV[i], '0', 'MKSTREAM')
-  end
-  known[ARGV[i]] = true
-  local made = redis.pcall('XGROUP', 'CREATE', KEYS[3], ARGV[i], '$', 'MKSTREAM')
-  if made.err and not made.err:find('BUSYGROUP') then return made end
-end
-redis.call('SADD', KEYS[1], ARGV[1])
-return 1
-"""
+from tickrelay_messaging.brokers.redis.lua import (
+    EVEN_IF_FULL,
+    GIVE_BACK,
+    GIVE_BACK_LANES,
+    MAP,
+    NOW,
+    OLDEST,
+    ORDER,
+    TRIM,
 )
 
 PUT = """
--- keys: stream, bell; args: for every message the number of its names and values, and those
+-- keys: stream, bell, settings; args: lanes, then for every message the number of its names and values, and those
 if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then return redis.error_reply('UNKNOWNQUEUE') end
-local at, last = 1, #ARGV
+local lanes = redis.call('HGET', KEYS[3], 'lanes') or '0'
+if lanes ~= ARGV[1] then return redis.error_reply('OTHERLANES ' .. lanes) end
+local at, last = 2, #ARGV
 while at <= last do
   local count = tonumber(ARGV[at])
   redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + count))
@@ -97,18 +86,23 @@ return {#ids, redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))}
 """
 )
 
-# `lives` is when somebody looked last. If nobody did for half a lease, the server was down or asleep and not its
-# consumers dead: then everybody gets a whole lease to show up in. Consumers nobody knows get one when first seen.
-BEAT = (
-    EVEN_IF_FULL
-    + MAP
-    + NOW
-    + GIVE_BACK
-    + ORDER
-    + OLDEST
-    + TRIM
-    + """
--- keys: stream, bell, members; args: group, member, lease in ms. Answers how many messages wait to be taken again.
+
+def _beat(give_back: str) -> str:
+    """
+    `looked` is when somebody looked last. If nobody did for half a lease, the server was down or asleep and not its
+    consumers dead: then everybody gets a whole lease to show up in. Consumers nobody knows get one when first seen.
+    """
+    return (
+        EVEN_IF_FULL
+        + MAP
+        + NOW
+        + give_back
+        + ORDER
+        + OLDEST
+        + TRIM
+        + """
+-- keys: stream, bell, members; args: group, member, lease in ms. Answers whether messages wait to be taken again.
+redis.call('XINFO', 'CONSUMERS', KEYS[2], ARGV[1])
 local lease = tonumber(ARGV[3])
 local until_then = now + lease
 redis.call('ZADD', KEYS[3], until_then, ARGV[2])
@@ -116,8 +110,8 @@ local looked = -(redis.call('ZSCORE', KEYS[3], '') or 0)
 if now - looked >= lease / 10 then
   redis.call('ZADD', KEYS[3], -now, '')
   for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
-    local name = map(flat).name
-    if name ~= '~' then redis.call('ZADD', KEYS[3], 'NX', until_then, name) end
+    local name = member_of(map(flat).name)
+    if name then redis.call('ZADD', KEYS[3], 'NX', until_then, name) end
   end
   if now - looked > lease / 2 then
     for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], 0, '+inf')) do
@@ -136,25 +130,31 @@ if now - looked >= lease / 10 then
   if total > 0 then ring(KEYS[2]) end
   trim(KEYS[1])
 end
-return #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, '~')
+return has_back(KEYS[1], ARGV[1])
 """
-)
+    )
 
-LEAVE = (
-    EVEN_IF_FULL
-    + MAP
-    + GIVE_BACK
-    + ORDER
-    + OLDEST
-    + TRIM
-    + """
+
+def _leave(give_back: str) -> str:
+    return (
+        EVEN_IF_FULL
+        + MAP
+        + give_back
+        + ORDER
+        + OLDEST
+        + TRIM
+        + """
 -- keys: stream, bell, members; args: group, member. Answers 1 when everything was given back.
 local moved, all = give_back(KEYS[1], ARGV[1], ARGV[2])
-if moved > 0 then ring(KEYS[2]) end
+if has_back(KEYS[1], ARGV[1]) > 0 then ring(KEYS[2]) end
 if not all then return 0 end
 redis.call('ZREM', KEYS[3], ARGV[2])
 redis.call('XGROUP', 'DELCONSUMER', KEYS[2], ARGV[1], ARGV[2])
 trim(KEYS[1])
 return 1
 """
-)
+    )
+
+
+BEAT, LEAVE = _beat(GIVE_BACK), _leave(GIVE_BACK)
+BEAT_LANES, LEAVE_LANES = _beat(GIVE_BACK_LANES), _leave(GIVE_BACK_LANES)

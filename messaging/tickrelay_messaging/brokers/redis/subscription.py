@@ -46,6 +46,8 @@ class RedisSubscription(Subscription):
         group: its group's name.
     """
 
+    _BEAT, _LEAVE = scripts.BEAT, scripts.LEAVE
+
     def __init__(self, pool: Pool, keys: Keys, group: str) -> None:
         self._pool = pool
         self._keys = keys
@@ -57,7 +59,7 @@ class RedisSubscription(Subscription):
         self._ear.setblocking(False)
         self._mouth.setblocking(False)
         self._reader = Reader(pool, (keys.stream, keys.bell), group, self._member)
-        self._held: set[bytes] = set()
+        self._held: dict[bytes, bytes] = {}  # id -> lane
         self._look, self._lost = True, False
         self._woken = self._closed = False
         self._size = FIRST_SIZE
@@ -96,10 +98,15 @@ class RedisSubscription(Subscription):
         self._to_trim += len(ids)
         trim, self._to_trim = (1, 0) if self._to_trim >= TRIM_EVERY else (0, self._to_trim)
         steps = range(0, len(ids), MOST_MESSAGES)
-        head = ("EVAL", scripts.ACKNOWLEDGE, 1, self._keys.stream, self._name, self._member, trim)
         with self._pool.borrow() as wire:
-            wire.call_all([(*head, *ids[start : start + MOST_MESSAGES]) for start in steps])
-        self._held.difference_update(ids)
+            wire.call_all(
+                [self._acknowledgement(trim, ids[start : start + MOST_MESSAGES]) for start in steps]
+            )
+        for position in ids:
+            self._held.pop(position, None)
+
+    def _acknowledgement(self, trim: int, ids: Sequence[bytes]) -> Sequence[Argument]:
+        return ("EVAL", scripts.ACKNOWLEDGE, 1, self._keys.stream, self._name, self._member, trim, *ids)
 
     def wake(self) -> None:
         """See `Subscription.wake`."""
@@ -128,14 +135,14 @@ class RedisSubscription(Subscription):
         """Prove to be alive, and look for the dead; called by the pulse's thread."""
         lease = int(self._pool.settings.lease * 800)  # and 200 for the time between two looks
         with self._beating:  # a beat after `close` would bring a ghost to life
-            back = not self._closed and self._run(wire, scripts.BEAT, 3, self._name, self._member, lease)
+            back = not self._closed and self._run(wire, self._BEAT, 3, self._name, self._member, lease)
         if back and not self._look:
             self._look = True
             self._poke()
 
     def _leave(self) -> None:
         with self._pool.borrow() as wire:
-            while not self._run(wire, scripts.LEAVE, 3, self._name, self._member):
+            while not self._run(wire, self._LEAVE, 3, self._name, self._member):
                 pass
 
     def _run(self, wire: Wire, script: str, keys: int, *arguments: Argument) -> Any:
@@ -162,12 +169,15 @@ class RedisSubscription(Subscription):
             self._mouth.send(byte)
 
     def _take(self, limit: int, deadline: float) -> list[Delivery]:
-        limit = min(limit, max(1, MOST_BYTES // self._size))
+        limit = self._affordable(limit)
         if self._lost or self._reader.lost:
             self._give_up_unheard()
         if self._look and (again := self._take_given_back(limit)):
             return again
         return self._take_new(limit, deadline)
+
+    def _affordable(self, limit: int) -> int:
+        return min(limit, max(1, MOST_BYTES // self._size))
 
     def _give_up_unheard(self) -> None:
         """The connection broke: what the server handed out on it, and was never heard of here, others may have."""
@@ -192,23 +202,16 @@ class RedisSubscription(Subscription):
         return self._deliveries(rows, redelivered=False)
 
     def _deliveries(self, rows: Sequence[Any], *, redelivered: bool) -> list[Delivery]:
-        size = 0
-        deliveries = []
-        for position, fields in rows:
-            headers, body = unpack(fields or ())
-            size += len(body)
-            deliveries.append(
-                Delivery(
-                    self._queue,
-                    self._name,
-                    position.decode(),
-                    headers,
-                    body,
-                    redelivered=redelivered,
-                    token=position,
-                )
-            )
-        if rows:
-            self._size = max(1024, size // len(rows))
-            self._held.update([position for position, _ in rows])
+        self._held.update(dict.fromkeys([position for position, _ in rows], b""))
+        return self._sized([self._delivery(*row, redelivered=redelivered) for row in rows])
+
+    def _sized(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """The same; learns how large messages are here."""
+        if deliveries:
+            self._size = max(1024, sum([len(delivery.body) for delivery in deliveries]) // len(deliveries))
         return deliveries
+
+    def _delivery(self, position: bytes, fields: Sequence[bytes] | None, *, redelivered: bool) -> Delivery:
+        headers, body = unpack(fields or ())
+        name = position.decode()
+        return Delivery(self._queue, self._name, name, headers, body, redelivered=redelivered, token=position)

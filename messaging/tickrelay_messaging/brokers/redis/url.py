@@ -8,6 +8,8 @@ option                      meaning
 ==========================  ====================================================================================
 `lease`                     seconds after which a consumer that gave no sign of life counts as dead; 10
 `timeout`                   longest wait in seconds for a connection or an answer; 5
+`retention`                 seconds acknowledged messages are kept for `replay`, of the queues this broker declares;
+                            without it a queue declared before keeps its own, and a new one keeps none
 `prefix`                    of every key; `tickrelay`, so that `~tickrelay:*` is the pattern for an ACL user
 `replicas`                  a publish is confirmed once so many replicas have it too (`WAIT`); 0
 `sentinel`                  name of the master to ask the server in the URL for, which is a Sentinel then
@@ -37,6 +39,7 @@ from tickrelay_messaging.brokers.urls import redact, split
 from tickrelay_messaging.errors import ConfigurationError
 
 SHORTEST_LEASE = 1.0
+LONGEST_RETENTION = 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class Settings:
         arguments: for redis-py's connection.
         lease: seconds a consumer may be silent before it counts as dead.
         timeout: longest wait in seconds for a connection or an answer.
+        retention: seconds acknowledged messages are kept, or None to leave it as it is.
         prefix: what every key begins with.
         replicas: how many must have a message before it's confirmed.
         sentinel: name of the master, if Sentinels know where it is.
@@ -61,6 +65,7 @@ class Settings:
     arguments: Mapping[str, Any] = field(repr=False)
     lease: float = 10.0
     timeout: float = 5.0
+    retention: float | None = None
     prefix: str = "tickrelay"
     replicas: int = 0
     sentinel: str = ""
@@ -83,7 +88,7 @@ class Settings:
             )
         tls = parts.scheme == "rediss"
         options = _options(url, parts.query)
-        names = ("lease", "timeout", "prefix", "replicas", "sentinel", "sentinels")
+        names = ("lease", "timeout", "retention", "prefix", "replicas", "sentinel", "sentinels")
         ours = {name: options.pop(name) for name in names if name in options}
         _check_tls(url, options, tls=tls)
         host, port, db = parts.hostname or "localhost", parts.port or 6379, _database(url, parts)
@@ -126,11 +131,11 @@ def _check_tls(url: str, options: Mapping[str, Any], *, tls: bool) -> None:
             raise ConfigurationError(f"{redact(url)!r}: {name}: {path!r} can't be read")
 
 
-def _seconds(least: float) -> Callable[[str], float]:
+def _seconds(least: float, most: float = 3600.0) -> Callable[[str], float]:
     def read(text: str) -> float:
         seconds = float(text)
-        if not least <= seconds <= 3600:  # noqa: PLR2004 - an hour; also refuses NaN
-            raise ValueError(f"must be {least:g} to 3600 seconds, got {text!r}")
+        if not least <= seconds <= most:  # also refuses NaN
+            raise ValueError(f"must be {least:g} to {most:.0f} seconds, got {text!r}")
         return seconds
 
     return read
@@ -165,6 +170,7 @@ def _requirement(text: str) -> str:
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "lease": _seconds(SHORTEST_LEASE),
     "timeout": _seconds(0.1),
+    "retention": _seconds(0.0, LONGEST_RETENTION),
     "prefix": lambda text: check_name(text, "prefix"),
     "replicas": _count,
     "sentinel": lambda text: check_name(text, "master"),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""The Redis broker's Lua scripts for whoever looks at a queue or empties it; see `_redis_scripts`."""
+"""The Redis broker's Lua scripts for whoever looks at a queue or empties it; see `scripts`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local members, back = KEYS[3] .. group.name, 0
   for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group.name)) do
     local consumer = map(one)
-    local lease = redis.call('ZSCORE', members, consumer.name)
-    if consumer.name == '~' or (lease and tonumber(lease) <= now) then back = back + consumer.pending end
+    local lease = redis.call('ZSCORE', members, consumer.name:match('^[^/]*'))
+    if consumer.name:sub(1, 1) == '~' or (lease and tonumber(lease) <= now) then back = back + consumer.pending end
   end
   local first = oldest(KEYS[1], group)
   local age = first and math.max(0, now - tonumber(first:match('%d+'))) or -1
@@ -48,7 +48,7 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   if not delivered or before(last, delivered) then delivered = last end
   for _, row in ipairs(redis.call('XPENDING', KEYS[1], group.name, from, '+', limit)) do
     wanted[row[1]] = true
-    if row[2] ~= '~' then held[row[1]] = true end
+    if row[2]:sub(1, 1) ~= '~' then held[row[1]] = true end
   end
 end
 if delivered then
@@ -89,12 +89,15 @@ end
 if not dropped then return redis.error_reply('UNKNOWNQUEUE') end
 local added = map(redis.call('XINFO', 'STREAM', KEYS[1]))['entries-added']
 redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], '$', 'ENTRIESREAD', added)
-while true do
-  local rows, ids = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, '~'), {}
-  if #rows == 0 then break end
-  for i, row in ipairs(rows) do ids[i] = row[1] end
-  redis.call('XACK', KEYS[1], ARGV[1], unpack(ids))
-  dropped = dropped + #ids
+for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local name = map(flat).name
+  while name:sub(1, 1) == '~' do
+    local rows, ids = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, name), {}
+    if #rows == 0 then break end
+    for i, row in ipairs(rows) do ids[i] = row[1] end
+    redis.call('XACK', KEYS[1], ARGV[1], unpack(ids))
+    dropped = dropped + #ids
+  end
 end
 trim(KEYS[1])
 return dropped

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import select
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from tickrelay_messaging.brokers.redis.errors import check_server, in_our_words, spoils
@@ -19,6 +21,8 @@ from tickrelay_messaging.brokers.redis.url import Settings
 from tickrelay_messaging.errors import BrokerUnavailable, TickrelayError
 
 Argument = str | bytes | int
+LONGEST_SILENCE = 1.0
+"""Seconds to listen for why a server hung up on a client it doesn't know."""
 
 
 class Wire:
@@ -156,8 +160,26 @@ def _connect(settings: Settings, arguments: Mapping[str, Any], patience: float) 
         made.connect()
     except (RedisError, OSError) as error:
         made.disconnect()
-        raise in_our_words(error, settings.where) from error
+        told = _alert(made, patience) if settings.tls and not isinstance(error, NoAnswer) else None
+        raise in_our_words(told or error, settings.where) from error
     return made
+
+
+def _alert(made: Any, patience: float) -> ssl.SSLError | None:
+    """
+    Why a server hung up: since TLS 1.3 it reads a client's certificate when that client speaks already.
+
+    What it says then may be lost with the connection, but not to a client that keeps silent and listens.
+    """
+    try:
+        with made._connect() as silent:  # noqa: SLF001 - a handshake without a login
+            silent.settimeout(min(patience, LONGEST_SILENCE))
+            silent.recv(1)
+    except ssl.SSLError as error:
+        return error
+    except (RedisError, OSError):
+        return None
+    return None
 
 
 def _master(settings: Settings, patience: float) -> tuple[str, int]:
