@@ -9,18 +9,21 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TypeVar
 
+from tickrelay_consumer.engine.emptiness import Emptiness
 from tickrelay_consumer.engine.engine import Engine
 from tickrelay_consumer.engine.shared import Limits, Load, Shared, log
 from tickrelay_consumer.handlers import Effect, Function, Handler, Retry
 from tickrelay_consumer.health import Health
 from tickrelay_consumer.http import serve
+from tickrelay_consumer.joining import join
 from tickrelay_consumer.metrics import Metrics
 from tickrelay_consumer.settings import Settings
-from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
+from tickrelay_messaging.brokers import Broker, open_broker
 from tickrelay_messaging.brokers.names import check_name
 from tickrelay_messaging.errors import ConfigurationError, ServiceError
 from tickrelay_messaging.ledger import Ledger, open_ledger
@@ -54,6 +57,7 @@ class Consumer:
         self._overrides: dict[str, str | None] = {"group": group, "http": http}
         self._limits = limits
         self._handlers: dict[tuple[str, str], Handler] = {}
+        self._working: tuple[Handler, ...] = ()
         self._stop = _Stop()
         self.metrics = Metrics()
 
@@ -122,12 +126,13 @@ class Consumer:
         """End `run` gracefully; from any thread or signal handler."""
         self._stop.set()
 
-    def run(self, *, signals: bool = True) -> int:
+    def run(self, *, signals: bool = True, until_empty: float | None = None) -> int:
         """
         Carry out messages until SIGTERM, SIGINT or `stop`; a second signal ends the process at once.
 
         Args:
             signals: listen to them; only possible in the main thread.
+            until_empty: also stop once nothing was ready, in flight or waiting for so many seconds.
 
         Returns:
             the exit code: 0 after a graceful stop, 1 if the consumer had to give up.
@@ -144,7 +149,7 @@ class Consumer:
             if signals:
                 stack.enter_context(_Signals(self._stop))
             shared = self._open(stack)
-            self._work(shared, stack)
+            self._work(shared, stack, None if until_empty is None else Emptiness(shared, until_empty))
         return 1 if shared.gave_up else 0
 
     def _open(self, stack: ExitStack) -> Shared:
@@ -161,13 +166,15 @@ class Consumer:
             if isinstance(self._ledger, Ledger)
             else stack.enter_context(open_ledger(settings.ledger))
         )
-        for queue in dict.fromkeys(handler.queue for handler in self.handlers):
-            broker.declare(QueueSpec(queue, (settings.group,)))
-        return self._enroll(stack, broker, ledger, settings.group)
+        self._working = join(broker, self.handlers, settings.group)
+        shared = self._enroll(stack, broker, ledger, settings.group)
+        if not isinstance(self._broker, Broker):
+            shared.reopen = partial(open_broker, settings.broker)
+        return shared
 
     def _enroll(self, stack: ExitStack, broker: Broker, ledger: Ledger, group: str) -> Shared:
         name = f"{socket.gethostname()}:{os.getpid()}"
-        routes = tuple(handler.route(group) for handler in self.handlers)
+        routes = tuple(handler.route(group) for handler in self._working)
         ledger.reap()
         shared = Shared(
             broker=broker,
@@ -184,16 +191,18 @@ class Consumer:
         self.metrics.watch_load(lambda: shared.load.count)
         return shared
 
-    def _work(self, shared: Shared, stack: ExitStack) -> None:
-        engine = Engine(shared, self.handlers)
+    def _work(self, shared: Shared, stack: ExitStack, emptiness: Emptiness | None) -> None:
+        engine = Engine(shared, self._working)
         if self._settings.http:
-            health = Health(shared, engine.is_whole, max(handler.timeout for handler in self.handlers))
+            health = Health(shared, engine.is_whole, max(handler.timeout for handler in self._working))
             stack.enter_context(serve(self._settings.http, self.metrics, health))
         engine.start()
-        log.info("consuming", queues=sorted({handler.queue for handler in self.handlers}), group=shared.group)
+        log.info("consuming", queues=sorted({handler.queue for handler in self._working}), group=shared.group)
         try:
             while not (self._stop.wait(1.0) or shared.stopping.is_set()):
-                pass
+                if emptiness is not None and emptiness.is_over():
+                    log.info("nothing left to do")
+                    break
         finally:
             log.info("stopping", in_hand=shared.load.count)
             engine.stop()

@@ -26,7 +26,21 @@ def consume(
         ),
     ],
     group: Annotated[
-        str | None, typer.Option("--group", metavar="GROUP", help="The group to join (env TICKRELAY_GROUP).")
+        str | None,
+        typer.Option(
+            "--group",
+            metavar="GROUP",
+            help="The group to join (env TICKRELAY_GROUP); of a replay, such as default~r1.",
+        ),
+    ] = None,
+    until_empty: Annotated[
+        float | None,
+        typer.Option(
+            "--until-empty",
+            metavar="SECONDS",
+            min=0,
+            help="Stop once nothing was ready, in flight or waiting for so long.",
+        ),
     ] = None,
     http: Annotated[
         str | None,
@@ -57,4 +71,4 @@ def consume(
     if workers is not None:
         # Only the one limit: the others are the consumer's own business.
         consumer.configure(limits=replace(consumer._limits, workers=workers))  # noqa: SLF001
-    return consumer.run()
+    return consumer.run(until_empty=until_empty)

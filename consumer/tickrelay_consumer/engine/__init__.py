@@ -6,6 +6,7 @@ The hot loop, a thread a concern, batches between them.
     fetcher (one a queue)  receive -> decode -> claim -+-> workers (external) -------+
     keeper                 renew, reap, what is due ---+-> transactor (transaction) -+-> settler: settle -> acknowledge
     watchdog               ends what hangs; asks neither broker nor ledger
+    deaf watch             asks by a fresh connection whether a fetcher that hears nothing should hear something
 
 Nothing is acknowledged before every handler's claim of it is settled or parked.
 """

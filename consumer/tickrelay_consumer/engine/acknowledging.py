@@ -34,6 +34,9 @@ class Acknowledger:
     def flush(self) -> bool:
         """Acknowledge what is owed, a round trip a subscription; returns whether nothing is left."""
         for subscription, deliveries in list(self._owed.items()):
+            if subscription in self._shared.ended:
+                del self._owed[subscription]  # they come again, and the ledger knows them
+                continue
             try:
                 subscription.acknowledge(deliveries)
                 del self._owed[subscription]

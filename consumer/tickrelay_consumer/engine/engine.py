@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from tickrelay_consumer.engine.deaf import DeafWatch
 from tickrelay_consumer.engine.fetcher import Fetcher
 from tickrelay_consumer.engine.keeper import Keeper
 from tickrelay_consumer.engine.settler import Settler
@@ -49,6 +50,7 @@ class Engine:
         self._spawn("settler", self._settler.run)
         self._spawn("keeper", self._keeper.run)
         self._spawn("watchdog", self._watch)
+        self._spawn("deaf-watch", DeafWatch(self._shared, self._fetchers.values()).run)
         for queue, fetcher in self._fetchers.items():
             self._spawn(f"fetcher-{queue}", fetcher.run)
 

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
@@ -16,8 +18,8 @@ from tickrelay_consumer.engine.shared import LONGEST_PAUSE, Shared
 from tickrelay_consumer.engine.work import Received, Work
 from tickrelay_consumer.handlers import Handler
 from tickrelay_messaging import envelope
-from tickrelay_messaging.brokers.base import Delivery, Subscription
-from tickrelay_messaging.errors import ClaimLost, MessageError, ServiceError
+from tickrelay_messaging.brokers.base import Broker, Delivery, Subscription
+from tickrelay_messaging.errors import ClaimLost, MessageError, ServiceError, TickrelayError
 from tickrelay_messaging.failpoints import failpoint
 from tickrelay_messaging.ledger.records import Claim, Failure, Outcome, Owner
 from tickrelay_messaging.message import Message
@@ -30,6 +32,10 @@ class Fetcher:
     """
     Args:
         dispatch: takes works to be carried out.
+
+    Attributes:
+        heard: when it last had a reason to be silent no longer: messages, no room for them, or a new connection.
+        received: how many messages it ever was given.
     """
 
     def __init__(
@@ -40,12 +46,16 @@ class Fetcher:
         dispatch: Callable[[Sequence[Work]], None],
     ) -> None:
         self._shared = shared
-        self._queue = queue
+        self.queue = queue
         self._handlers = handlers
         self._dispatch = dispatch
         self._again: SimpleQueue[Received] = SimpleQueue()
         self._acknowledger = Acknowledger(shared)
         self._errors = 0
+        self._broker = shared.broker
+        self._is_deaf = False
+        self.heard = time.monotonic()
+        self.received = 0
         self.subscription: Subscription | None = None
 
     def run(self) -> None:
@@ -56,7 +66,7 @@ class Fetcher:
                 self._errors = 0
             except ServiceError as error:
                 self._errors += 1
-                self._shared.note_trouble("broker", error, "can't fetch", queue=self._queue)
+                self._shared.note_trouble("broker", error, "can't fetch", queue=self.queue)
                 self._shared.pause(self._errors)
 
     def claim_again(self, received: Received) -> None:
@@ -69,30 +79,56 @@ class Fetcher:
         if self.subscription is not None:
             self.subscription.wake()
 
+    def rebuild(self) -> None:
+        """Its subscription is deaf: have another, on a connection of its own."""
+        self._is_deaf = True
+        self.wake()
+
     def close(self) -> None:
         """Give back what wasn't acknowledged."""
         if self.subscription is not None:
             self.subscription.close()
+        if self._broker is not self._shared.broker:
+            self._broker.close()
 
     def _fetch(self) -> None:
         self._take_again()
         if not self._acknowledger.flush():
             self._shared.pause(1)
+        if self._is_deaf:
+            self._begin_anew()
         subscription = self._subscribe()
         room = self._shared.load.wait_for_room(timeout=1.0)
         if not room:
+            self.heard = time.monotonic()
             return
         taken = subscription.receive(min(room, self._shared.limits.batch), timeout=LONGEST_PAUSE)
         failpoint("consumer.after_receive")
         self._shared.progress = time.monotonic()
         if taken:
-            self._shared.metrics.received.labels(self._queue, self._shared.group).inc(len(taken))
+            self.received += len(taken)
+            self._shared.metrics.received.labels(self.queue, self._shared.group).inc(len(taken))
             self._take([Received(subscription, delivery) for delivery in taken], Counter())
+            self.heard = time.monotonic()
 
     def _subscribe(self) -> Subscription:
         if self.subscription is None:
-            self.subscription = self._shared.broker.subscribe(self._queue, self._shared.group)
+            self.subscription = self._broker.subscribe(self.queue, self._shared.group)
         return self.subscription
+
+    def _begin_anew(self) -> None:
+        """The old ones are closed behind our back: a goodbye to a connection that is deaf takes its time."""
+        shared = self._shared
+        fresh = shared.reopen() if shared.reopen else self._broker
+        old: list[Subscription | Broker] = []
+        if self.subscription is not None:
+            old.append(self.subscription)
+            shared.ended.add(self.subscription)
+        if self._broker not in (fresh, shared.broker):
+            old.append(self._broker)
+        threading.Thread(target=_close_all, args=(old,), name="tickrelay-goodbye", daemon=True).start()
+        self.subscription, self._broker = None, fresh
+        self._is_deaf, self.heard = False, time.monotonic()
 
     def _take_again(self) -> None:
         found: list[Received] = []
@@ -166,7 +202,7 @@ class Fetcher:
                 return question(owner)
             except ServiceError as error:
                 attempt += 1
-                shared.note_trouble("ledger", error, "can't claim", queue=self._queue)
+                shared.note_trouble("ledger", error, "can't claim", queue=self.queue)
                 shared.pause(attempt)
             except ClaimLost:
                 shared.enroll_again(owner)
@@ -186,7 +222,7 @@ class Fetcher:
         """A message that can't be read is a dead letter for every handler, and never blocks what is behind it."""
         if broken and self._ask(lambda _: self._bury_all(broken)) is None:
             return False
-        self._shared.metrics.undecodable.labels(self._queue, self._shared.group).inc(len(broken))
+        self._shared.metrics.undecodable.labels(self.queue, self._shared.group).inc(len(broken))
         return True
 
     def _bury_all(self, broken: Sequence[tuple[Received, MessageError]]) -> bool:
@@ -196,6 +232,12 @@ class Fetcher:
                 failure = Failure(type(error).__name__, str(error))
                 self._shared.ledger.bury(handler.route(self._shared.group), [received.delivery], failure)
         return True
+
+
+def _close_all(old: Sequence[Subscription | Broker]) -> None:
+    for one in old:
+        with suppress(TickrelayError):
+            one.close()
 
 
 def _decode(deliveries: Sequence[Received]) -> tuple[list[Decoded], list[tuple[Received, MessageError]]]:

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import structlog
 
 from tickrelay_consumer.metrics import Metrics
-from tickrelay_messaging.brokers.base import Broker
+from tickrelay_messaging.brokers.base import Broker, Subscription
 from tickrelay_messaging.errors import ServiceError
 from tickrelay_messaging.ledger.base import Ledger
 from tickrelay_messaging.ledger.records import Owner, Route
@@ -35,6 +36,8 @@ class Limits:
         lease: seconds after its last sign of life until others take its claims over.
         grace: seconds that running handlers are given when the consumer stops.
         stuck: handlers past their timeout and still running, at which the process gives up and ends.
+        deaf_after: seconds of silence after which it is asked whether messages wait; see `deaf`. `math.inf`: never.
+        cures: new connections in a row that may bring nothing although messages wait; then the process gives up.
     """
 
     prefetch: int = 1024
@@ -43,6 +46,8 @@ class Limits:
     lease: float = 30.0
     grace: float = 20.0
     stuck: int = 16
+    deaf_after: float = 60.0
+    cures: int = 3
 
 
 class Load:
@@ -108,6 +113,9 @@ class Shared:
         stopping: set once, when the consumer shall take no more messages.
         gave_up: why the process must end, if it must.
         stuck: handlers that run past their timeout.
+        reopen: makes another connection to the broker; None where the broker was handed over open.
+        ended: subscriptions that were replaced: what they brought comes again, and isn't acknowledged on them.
+        deaf: what is known about queues whose subscription was found deaf, until it hears again.
     """
 
     broker: Broker
@@ -123,6 +131,9 @@ class Shared:
     gave_up: str = ""
     progress: float = field(default_factory=time.monotonic)
     stuck: int = 0
+    reopen: Callable[[], Broker] | None = None
+    ended: WeakSet[Subscription] = field(default_factory=WeakSet)
+    deaf: dict[str, str] = field(default_factory=dict)
     _enrolling: threading.Lock = field(default_factory=threading.Lock)
     _counting: threading.Lock = field(default_factory=threading.Lock)
 

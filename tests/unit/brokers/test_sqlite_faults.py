@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.brokers.sqlite_lab import drain, some
 
 from tickrelay_messaging import sqlite_file
-from tickrelay_messaging.brokers import QueueSpec, Subscription
+from tickrelay_messaging.brokers import QueueSpec
 from tickrelay_messaging.brokers.sqlite import SqliteBroker
 from tickrelay_messaging.brokers.sqlite import store as store_module
 from tickrelay_messaging.errors import (
@@ -31,34 +32,6 @@ from tickrelay_messaging.errors import (
 )
 from tickrelay_messaging.message import Message
 from tickrelay_messaging.testing._children import forked
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the broker's file will be."""
-    return tmp_path / "private" / "queues.db"
-
-
-@pytest.fixture
-def broker(path: Path) -> Iterator[SqliteBroker]:
-    """A broker with the queue `q`."""
-    with SqliteBroker(path) as broker:
-        broker.declare(QueueSpec("q"))
-        yield broker
-
-
-def some(count: int, size: int = 10) -> list[Message]:
-    """Messages m0, m1... with bodies of so many bytes."""
-    return [Message(id=f"m{number}", body=b"x" * size) for number in range(count)]
-
-
-def drain(subscription: Subscription) -> list[str]:
-    """Receive and acknowledge until nothing is left; the positions that came."""
-    positions: list[str] = []
-    while deliveries := subscription.receive(100):
-        subscription.acknowledge(deliveries)
-        positions += [delivery.position for delivery in deliveries]
-    return positions
 
 
 def publish_until(broker: SqliteBroker, error: type[Exception], batch: list[Message]) -> int:
@@ -204,16 +177,6 @@ def test_another_programs_database_is_refused(path: Path, script: str) -> None:
     with pytest.raises(StorageCorrupt, match=r"queues\.db: is an SQLite file of another program"):
         SqliteBroker(path)
     assert before == path.read_bytes()
-
-
-def test_a_newer_format_is_refused(broker: SqliteBroker, path: Path) -> None:
-    """A file of a later Tickrelay isn't touched."""
-    broker.close()
-    other = sqlite3.connect(path)
-    other.execute("PRAGMA user_version=99")
-    other.close()
-    with pytest.raises(StorageCorrupt, match="another version of Tickrelay"):
-        SqliteBroker(path)
 
 
 @pytest.fixture

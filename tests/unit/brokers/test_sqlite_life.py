@@ -7,47 +7,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.unit.brokers.sqlite_lab import drain, some
 
-from tickrelay_messaging.brokers import Delivery, QueueSpec, Subscription, open_broker
+from tickrelay_messaging.brokers import Delivery, QueueSpec, open_broker
 from tickrelay_messaging.brokers.sqlite import SqliteBroker
 from tickrelay_messaging.errors import (
     CallerError,
 )
-from tickrelay_messaging.message import Message
 from tickrelay_messaging.testing._children import forked
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the broker's file will be."""
-    return tmp_path / "private" / "queues.db"
-
-
-@pytest.fixture
-def broker(path: Path) -> Iterator[SqliteBroker]:
-    """A broker with the queue `q`."""
-    with SqliteBroker(path) as broker:
-        broker.declare(QueueSpec("q"))
-        yield broker
-
-
-def some(count: int, size: int = 10) -> list[Message]:
-    """Messages m0, m1... with bodies of so many bytes."""
-    return [Message(id=f"m{number}", body=b"x" * size) for number in range(count)]
-
-
-def drain(subscription: Subscription) -> list[str]:
-    """Receive and acknowledge until nothing is left; the positions that came."""
-    positions: list[str] = []
-    while deliveries := subscription.receive(100):
-        subscription.acknowledge(deliveries)
-        positions += [delivery.position for delivery in deliveries]
-    return positions
 
 
 def test_many_processes_may_open_a_new_file(path: Path) -> None:

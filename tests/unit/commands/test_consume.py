@@ -81,7 +81,7 @@ def test_options_reach_the_consumer(
     """By module, by file, or without an attribute: the consumer runs, configured by the options given."""
     seen: dict[str, Any] = {}
     monkeypatch.setattr(Consumer, "configure", lambda _self, **given: seen.update(given))
-    monkeypatch.setattr(Consumer, "run", lambda _self: 3)
+    monkeypatch.setattr(Consumer, "run", lambda _self, **given: seen.update(given) or 3)
 
     assert (
         3
@@ -121,7 +121,7 @@ def test_file_named_like_a_known_module(tick: Any, place: Path, monkeypatch: pyt
     import queue
 
     (place / "queue.py").write_text(WORKER)
-    monkeypatch.setattr(Consumer, "run", lambda _self: 0)
+    monkeypatch.setattr(Consumer, "run", lambda _self, **_: 0)
 
     assert 0 == tick("consume", "queue.py").code
     assert queue is sys.modules["queue"]

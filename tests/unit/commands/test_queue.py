@@ -4,9 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from tickrelay_consumer.commands import _queue_groups
 from tickrelay_messaging.brokers import Broker, QueueSpec
+from tickrelay_messaging.brokers.sqlite import SqliteBroker
 from tickrelay_messaging.message import Message
 
 
@@ -119,3 +124,87 @@ def test_purge_asks_which_group(tick: Any, broker: Broker) -> None:
     assert "--group: a, b" in tick("queue", "purge", "mail", "--yes").err
     assert "no group c" in tick("queue", "purge", "mail", "--group", "c", "--yes").err
     assert 0 == tick("queue", "purge", "mail", "--group", "b", "--yes").code
+
+
+def test_lanes_are_declared_and_shown(tick: Any, broker: Broker) -> None:
+    """A queue is declared with lanes, keeps them, and `list` and `show` say how many there are."""
+    assert 8 == tick("queue", "declare", "jobs", "--lanes", "8", "--json").json["lanes"]
+    assert 8 == tick("queue", "declare", "jobs", "--group", "audit", "--json").json["lanes"]
+    assert 2 == tick("queue", "declare", "jobs", "--lanes", "9").code
+
+    rows = tick("queue", "list", "--json").json
+    assert {("jobs", 8), ("orders", 0)} == {(row["queue"], row["lanes"]) for row in rows}
+    assert 8 == tick("queue", "show", "jobs", "--json").json["lanes"]
+    assert "queue jobs, 8 lanes" in tick("queue", "show", "jobs").out
+
+
+def test_what_nobody_knows_is_a_question_mark(
+    tick: Any, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the broker can't tell what is in flight, tables say `?` and JSON null, and no number is made up."""
+    known = SqliteBroker.stats
+    monkeypatch.setattr(
+        SqliteBroker,
+        "stats",
+        lambda self, queue: [replace(row, in_flight=None) for row in known(self, queue)],
+    )
+
+    for line in (["list"], ["show", "orders"]):
+        assert "?" in tick("queue", *line).out
+    assert None is tick("queue", "list", "--json").json[0]["in_flight"]
+    assert "--yes" in tick("queue", "forget", "orders", "default").err
+    assert "0 messages ready or in flight" in tick("queue", "forget", "orders", "default", "--yes").err
+
+
+def test_forget_asks_before_it_drops(tick: Any, broker: Broker) -> None:
+    """A group that holds messages is only ended with a yes; what was dropped is said; others keep theirs."""
+    broker.declare(QueueSpec("orders", ("default", "audit", "empty")))
+    broker.publish("orders", [Message.of(1), Message.of(2)])
+    with broker.subscribe("orders", "audit") as subscription:
+        subscription.receive(1)
+        refused = tick("queue", "forget", "orders", "audit")
+        assert (2, True) == (refused.code, "1 message ready and 1 in flight" in refused.err)
+        dropped = tick("queue", "forget", "orders", "audit", "--yes", "--json").json
+    assert (1, 1) == (dropped["ready"], dropped["in_flight"])
+    assert 2 == broker.stats("orders")[0].ready
+    assert "no group audit" in tick("queue", "forget", "orders", "audit", "--yes").err
+
+
+def test_an_empty_group_is_forgotten_unasked(tick: Any, broker: Broker) -> None:
+    """Where nothing can be lost nobody is asked."""
+    broker.declare(QueueSpec("orders", ("default", "audit")))
+
+    assert 0 == tick("queue", "forget", "orders", "audit").code
+    assert ["default"] == [row.group for row in broker.stats("orders")]
+
+
+def test_a_broker_that_cannot_replay_says_so(tick: Any, broker: Broker) -> None:
+    """The command passes the broker's own words on, with exit code 2."""
+    answer = tick("queue", "replay", "orders")
+
+    assert 2 == answer.code
+    assert "keeps no acknowledged messages to replay" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("since", "reason"),
+    [
+        ("yesterday", "write 2026-11-23T10:00:00Z, or 2h"),
+        ("2026-11-23T10:00:00", "says no zone"),
+        ("", "write"),
+    ],
+)
+def test_a_replay_begins_at_an_instant(tick: Any, broker: Broker, since: str, reason: str) -> None:
+    """What is neither an instant with a zone nor a duration is refused before the broker is asked."""
+    answer = tick("queue", "replay", "orders", "--since", since)
+
+    assert 2 == answer.code
+    assert reason in answer.err
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds"), [("90s", 90), ("30min", 1_800), ("30m", 1_800), ("2h", 7_200), ("1.5d", 129_600)]
+)
+def test_so_long_ago_is_an_instant(since: str, seconds: float) -> None:
+    """A duration counts back from now."""
+    assert 1_000_000 - seconds == _queue_groups._begin(since, 1_000_000)

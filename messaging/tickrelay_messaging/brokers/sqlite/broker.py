@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Self, TypeVar
 from weakref import WeakSet
 
@@ -26,9 +27,11 @@ from tickrelay_messaging.brokers.base import (
     QueueSpec,
 )
 from tickrelay_messaging.brokers.chunks import chunked
+from tickrelay_messaging.brokers.lanes import check_lanes
 from tickrelay_messaging.brokers.names import check_name
 from tickrelay_messaging.brokers.sqlite import headers, rows, views
-from tickrelay_messaging.brokers.sqlite.file import PATIENCE, check_room
+from tickrelay_messaging.brokers.sqlite.file import check_room
+from tickrelay_messaging.brokers.sqlite.schema import PATIENCE
 from tickrelay_messaging.brokers.sqlite.store import CommitUnknown, Store
 from tickrelay_messaging.brokers.sqlite.subscription import SqliteSubscription
 from tickrelay_messaging.brokers.urls import file_path
@@ -62,7 +65,7 @@ class SqliteBroker(Broker):
     """
 
     capabilities = Capabilities(
-        durable=True, shared=True, peek=True, replay=False, exact_stats=True, max_body=MAX_BODY
+        durable=True, shared=True, peek=True, replay=False, exact_stats=True, max_body=MAX_BODY, lanes=True
     )
 
     def __init__(self, path: str | Path) -> None:
@@ -86,17 +89,23 @@ class SqliteBroker(Broker):
         for group in spec.groups:
             check_name(group, "group")
         with self._store.read() as db:
-            known = dict(views.queues(db)).get(spec.name, ())
-        if not set(spec.groups) <= set(known):
+            known = self._check(db, spec)
+        if known is None or not set(spec.groups) <= set(known.groups):
             with self._store.write() as db:
-                queue, head = rows.declare_queue(db, spec.name)
+                self._check(db, spec)
+                queue, head = rows.declare_queue(db, spec.name, spec.lanes)
                 change = "INSERT INTO groups (queue, name, cursor) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
                 db.executemany(change, [(queue, group, head) for group in spec.groups])
+
+    def _check(self, db: Connection, spec: QueueSpec) -> QueueSpec | None:
+        known = next((found for found in views.queues(db) if found.name == spec.name), None)
+        check_lanes(spec.name, spec.lanes, known.lanes if known else None)
+        return known
 
     def queues(self) -> list[QueueSpec]:
         """See `Broker.queues`."""
         with self._store.read() as db:
-            return [QueueSpec(name, groups) for name, groups in views.queues(db)]
+            return views.queues(db)
 
     def publish(self, queue: str, messages: Sequence[Message], *, timeout: float = 30.0) -> None:
         """See `Broker.publish`: a transaction a thousand messages; waits at most 10 s for other processes."""
@@ -119,8 +128,8 @@ class SqliteBroker(Broker):
             confirmed += len(chunk)
 
     def _put(self, queue: str, chunk: Sequence[Message], left: float) -> None:
-        encoded = [(headers.write(message), message.body) for message in chunk]
-        size = sum(len(text) + len(body) for text, body in encoded)
+        encoded = [(headers.write(message), message) for message in chunk]
+        size = sum(len(text) + len(message.body) for text, message in encoded)
         with self._store.write(min(left, PATIENCE)) as db:
             check_room(db, self._store.path, size)
             if not rows.put(db, queue, time.time(), encoded):
@@ -129,9 +138,7 @@ class SqliteBroker(Broker):
 
     def subscribe(self, queue: str, group: str = DEFAULT_GROUP) -> SqliteSubscription:
         """See `Broker.subscribe`."""
-        with self._store.read() as db:
-            number = self._found(views.group_id(db, queue, group), queue, group)
-        subscription = SqliteSubscription(self._store, self._bells / queue, (queue, group), number)
+        subscription = SqliteSubscription(self._store, self._bells / queue, (queue, group))
         self._subscriptions.add(subscription)
         return subscription
 
@@ -152,20 +159,33 @@ class SqliteBroker(Broker):
     def purge(self, queue: str, group: str = DEFAULT_GROUP) -> int:
         """See `Broker.purge`; in steps, so that other processes get their turn."""
         with self._store.read() as db:
-            number = self._found(views.group_id(db, queue, group), queue, group)
-            left = views.ready(db, number)
+            number, _ = self._found(views.find_group(db, queue, group), queue, group)
+        return self._drop_ready(number)
+
+    def _drop_ready(self, group: int) -> int:
+        with self._store.read() as db:
+            left = views.ready(db, group)
         dropped = 0
         while left > 0:
             with self._store.write() as db:
-                step = rows.drop_ready(db, number, min(left, PURGE_CHUNK))
+                step = rows.drop_ready(db, group, min(left, PURGE_CHUNK))
             if not step:
                 break
             dropped, left = dropped + step, left - step
         return dropped
 
     def forget(self, queue: str, group: str) -> None:
-        """See `Broker.forget`."""
-        raise NotImplementedError
+        """See `Broker.forget`; a subscription left behind says so at its next `receive`."""
+        with self._store.read() as db:
+            self._found(rows.queue_head(db, queue), queue)
+            found = views.find_group(db, queue, group)
+        if found is None:
+            return
+        self._drop_ready(found[0])  # most of it in steps, so that other processes get their turn
+        with self._store.write() as db:
+            if found == views.find_group(db, queue, group):
+                rows.forget_group(db, found[0])
+        doorbell.ring(self._bells / queue)
 
     def close(self) -> None:
         """See `Broker.close`; its subscriptions are closed too."""

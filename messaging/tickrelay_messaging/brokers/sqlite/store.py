@@ -20,7 +20,8 @@ from pathlib import Path
 from threading import Lock
 from weakref import WeakValueDictionary
 
-from tickrelay_messaging.brokers.sqlite.file import PATIENCE, connect, in_our_words
+from tickrelay_messaging.brokers.sqlite.file import connect, in_our_words
+from tickrelay_messaging.brokers.sqlite.schema import PATIENCE
 from tickrelay_messaging.errors import BrokerUnavailable
 
 

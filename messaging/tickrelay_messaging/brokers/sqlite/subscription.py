@@ -13,14 +13,16 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from sqlite3 import Connection
 from threading import RLock
 
 from tickrelay_messaging.brokers.base import Delivery, Subscription
-from tickrelay_messaging.brokers.sqlite import rows
+from tickrelay_messaging.brokers.seat import Seat
+from tickrelay_messaging.brokers.sqlite import laned, rows, views
 from tickrelay_messaging.brokers.sqlite.headers import read_all
 from tickrelay_messaging.brokers.sqlite.store import Store
 from tickrelay_messaging.doorbell import Doorbell, is_alive, ring
-from tickrelay_messaging.errors import CallerError, ConfigurationError, ServiceError
+from tickrelay_messaging.errors import ConfigurationError, ServiceError, UnknownQueue
 
 LOOK_AGAIN = 0.5
 """Shortest time in seconds between two looks for dead siblings."""
@@ -30,7 +32,7 @@ WAIT_ALONE = 15.0
 """Longest sleep in seconds otherwise: only for a publisher killed between its commit and its ring."""
 
 
-class SqliteSubscription(Subscription):
+class SqliteSubscription(Seat, Subscription):
     """
     Made by `SqliteBroker.subscribe`.
 
@@ -38,17 +40,17 @@ class SqliteSubscription(Subscription):
         store: where its group lives.
         folder: where the bells of its queue hang.
         names: of queue and group.
-        group: the group's id.
+
+    Raises:
+        UnknownQueue: no such group; also of `receive`, once the group was forgotten.
     """
 
-    def __init__(self, store: Store, folder: Path, names: tuple[str, str], group: int) -> None:
+    def __init__(self, store: Store, folder: Path, names: tuple[str, str]) -> None:
+        super().__init__(names[0])
         self._store = store
         self._folder = folder
-        self._queue, self._name = names
-        self._group = group
-        self._owner = os.getpid()
+        self._name = names[1]
         self._receiving = RLock()
-        self._woken = self._closed = False
         self._looked = float("-inf")
         self._join()
 
@@ -56,6 +58,7 @@ class SqliteSubscription(Subscription):
         """See `Subscription.receive`; stops short of `limit` at 32 MiB of bodies."""
         if limit < 1:
             raise ConfigurationError(f"limit must be at least 1, got {limit}")
+        self._check_process()
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._receiving:
             while not self._interrupted():
@@ -70,10 +73,15 @@ class SqliteSubscription(Subscription):
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """See `Subscription.acknowledge`; one transaction."""
         positions = [delivery.token for delivery in deliveries if isinstance(delivery.token, int)]
-        if positions and not self._closed:
-            self._check_process()
-            with self._store.write() as db:
-                rows.settle(db, self._group, self._member, positions)
+        if not positions or self._closed:
+            return
+        self._check_process()
+        member = self._member
+        with self._store.write() as db:
+            lanes = rows.settle(db, member.group, member.owner, positions)
+            frees = bool(member.lanes) and laned.frees(db, member, lanes)
+        if frees:
+            ring(self._folder)
 
     def wake(self) -> None:
         """See `Subscription.wake`."""
@@ -89,11 +97,11 @@ class SqliteSubscription(Subscription):
         with self._receiving:
             try:
                 with self._store.write() as db:
-                    given_back = rows.leave(db, self._group, self._member)
+                    given_back = rows.leave(db, self._member.group, self._member.owner)
             except ServiceError:
                 given_back = 1
             self._bell.close()
-        if given_back:
+        if given_back or self._member.lanes:
             ring(self._folder)
 
     def _join(self) -> None:
@@ -102,40 +110,46 @@ class SqliteSubscription(Subscription):
         self._bell = Doorbell(self._folder)
         try:
             with self._store.write() as db:
-                self._member = rows.join(db, self._group, self._bell.name)
+                self._member = self._new_member(db)
             self._look_for_dead()
         except BaseException:
             self._bell.close()
             raise
 
-    def _interrupted(self) -> bool:
-        self._check_process()
-        if self._woken:
-            # Reset only when set: a signal handler's wake between reading and resetting would be lost.
-            self._woken = False
-            return True
-        return self._closed
-
-    def _check_process(self) -> None:
-        if self._owner != os.getpid():
-            raise CallerError(
-                f"this subscription to {self._queue!r} is the parent process's; subscribe anew after a fork"
+    def _new_member(self, db: Connection) -> laned.Member:
+        found = views.find_group(db, self._queue, self._name)
+        if found is None:
+            raise UnknownQueue(
+                f"queue {self._queue!r} has no group {self._name!r} in {self._store.path}, or no more; declare it"
             )
+        return laned.Member(found[0], rows.join(db, found[0], self._bell.name), found[1])
 
     def _take(self, limit: int) -> list[Delivery]:
         if time.monotonic() - self._looked >= LOOK_AGAIN:
             self._look_for_dead()
+        taken: laned.Taken = []
+        while not taken and self._is_anything_there():
+            with self._store.write() as db:
+                if is_member := rows.is_member(db, self._member.owner):
+                    taken = self._take_in(db, limit)
+            if not is_member:
+                self._join_again()
+        return self._deliveries(taken)
+
+    def _is_anything_there(self) -> bool:
         with self._store.read() as db:
-            if not rows.anything_for(db, self._group):
-                return []
-        with self._store.write() as db:
-            member = rows.is_member(db, self._member)
-            again = rows.take_given_back(db, self._group, self._member, limit) if member else []
-            room = limit - len(again) if member else 0
-            new = rows.take_new(db, self._group, self._member, room) if room else []
-        if not member:
-            self._join_again()
-        return self._deliveries(again, redelivered=True) + self._deliveries(new, redelivered=False)
+            if self._member.lanes:
+                return laned.anything_for(db, self._member)
+            return rows.anything_for(db, self._member.group)
+
+    def _take_in(self, db: Connection, limit: int) -> laned.Taken:
+        member = self._member
+        if member.lanes:
+            return laned.take(db, member, limit)
+        again = rows.take_given_back(db, member.group, member.owner, limit)
+        room = limit - len(again)
+        new = rows.take_new(db, member.group, member.owner, room) if room else []
+        return [(row, True) for row in again] + [(row, False) for row in new]
 
     def _join_again(self) -> None:
         """Somebody took this one for dead, because its bell was taken away; it has lost what it held."""
@@ -146,20 +160,32 @@ class SqliteSubscription(Subscription):
     def _look_for_dead(self) -> None:
         """Give back what subscriptions of dead processes hold."""
         self._looked = time.monotonic()
+        group = self._member.group
         with self._store.read() as db:
-            dead = rows.dead_members(db, self._group, lambda bell: is_alive(self._folder, bell))
+            dead = rows.dead_members(db, group, lambda bell: is_alive(self._folder, bell))
         if dead:
             with self._store.write() as db:
                 for member in dead:
-                    rows.leave(db, self._group, member)
+                    rows.leave(db, group, member)
 
     def _longest_sleep(self, left: float | None) -> float:
-        with self._store.read() as db:
-            beside_others = rows.held_by_others(db, self._group, self._member)
-        most = WAIT_BESIDE_OTHERS if beside_others else WAIT_ALONE
+        most = WAIT_BESIDE_OTHERS if self._is_beside_others() else WAIT_ALONE
         return most if left is None else min(left, most)
 
-    def _deliveries(self, taken: list[rows.Row], *, redelivered: bool) -> list[Delivery]:
+    def _is_beside_others(self) -> bool:
+        member = self._member
+        with self._store.read() as db:
+            if not member.lanes:
+                return rows.held_by_others(db, member.group, member.owner)
+            wants = laned.anything_waiting(db, member.group)
+            beside = wants or laned.held_by_others(db, member)
+        if wants and not member.hungry:
+            with self._store.write() as db:
+                laned.mark_hungry(db, member)
+        return beside
+
+    def _deliveries(self, taken: laned.Taken) -> list[Delivery]:
+        texts = read_all([headers for (_, headers, _), _ in taken])
         return [
             Delivery(
                 self._queue,
@@ -167,8 +193,8 @@ class SqliteSubscription(Subscription):
                 str(rows.number_of(position)),
                 headers,
                 body,
-                redelivered=redelivered,
+                redelivered=again,
                 token=position,
             )
-            for (position, _, body), headers in zip(taken, read_all([row[1] for row in taken]), strict=True)
+            for ((position, _, body), again), headers in zip(taken, texts, strict=True)
         ]

@@ -8,34 +8,37 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from tickrelay_messaging.brokers.base import GroupStats, Peeked
+from tickrelay_messaging.brokers.base import GroupStats, Peeked, QueueSpec
 from tickrelay_messaging.brokers.sqlite.headers import read
 from tickrelay_messaging.brokers.sqlite.rows import NUMBER_BITS, dead_members, number_of
 
 
-def queues(db: sqlite3.Connection) -> list[tuple[str, tuple[str, ...]]]:
+def queues(db: sqlite3.Connection) -> list[QueueSpec]:
     """Every queue with its groups in the order they were declared, by name."""
-    found: dict[str, list[str]] = {}
-    question = "SELECT q.name, g.name FROM queues q JOIN groups g ON g.queue = q.id ORDER BY q.name, g.id"
-    for queue, group in db.execute(question):
-        found.setdefault(queue, []).append(group)
-    return [(queue, tuple(groups)) for queue, groups in found.items()]
+    groups: dict[tuple[str, int], list[str]] = {}
+    question = "SELECT q.name, q.lanes, g.name FROM queues q LEFT JOIN groups g ON g.queue = q.id ORDER BY q.name, g.id"
+    for queue, lanes, group in db.execute(question):
+        groups.setdefault((queue, lanes), []).extend([group] if group is not None else [])
+    return [QueueSpec(queue, tuple(found), lanes) for (queue, lanes), found in groups.items()]
 
 
-def group_id(db: sqlite3.Connection, queue: str, group: str) -> int | None:
-    """A group's id; None if queue or group was never declared."""
-    question = "SELECT g.id FROM groups g JOIN queues q ON q.id = g.queue WHERE q.name = ? AND g.name = ?"
-    found = db.execute(question, (queue, group)).fetchone()
-    return None if found is None else int(found[0])
+def find_group(db: sqlite3.Connection, queue: str, group: str) -> tuple[int, int] | None:
+    """A group's id, and its queue's lanes; None if queue or group was never declared."""
+    question = (
+        "SELECT g.id, q.lanes FROM groups g JOIN queues q ON q.id = g.queue WHERE q.name = ? AND g.name = ?"
+    )
+    found: tuple[int, int] | None = db.execute(question, (queue, group)).fetchone()
+    return found
 
 
 def ready(db: sqlite3.Connection, group: int) -> int:
     """How many messages of a group nobody holds."""
     question = (
-        "SELECT q.head - g.cursor + (SELECT count(*) FROM in_flight WHERE grp = g.id AND owner = 0)"
+        "SELECT q.head - g.cursor + (SELECT count(*) FROM in_flight WHERE grp = g.id AND owner < 1)"
         " FROM groups g JOIN queues q ON q.id = g.queue WHERE g.id = ?"
     )
-    return int(db.execute(question, (group,)).fetchone()[0])
+    found = db.execute(question, (group,)).fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def stats(db: sqlite3.Connection, queue: str, lives: Callable[[str], bool]) -> list[GroupStats]:
@@ -51,19 +54,19 @@ def _stats(
     db: sqlite3.Connection, queue: str, row: tuple[int, str, int, int], lives: Callable[[str], bool]
 ) -> GroupStats:
     group, name, cursor, head = row
-    dead = {0, *dead_members(db, group, lives)}
+    dead = set(dead_members(db, group, lives))
     held = db.execute(
         "SELECT owner, count(*) FROM in_flight WHERE grp = ? GROUP BY owner", (group,)
     ).fetchall()
-    given_back = sum(count for owner, count in held if owner in dead)
+    waiting = sum(count for owner, count in held if owner < 1 or owner in dead)
     members = db.execute("SELECT count(*) FROM subscriptions WHERE grp = ?", (group,)).fetchone()[0]
     return GroupStats(
         queue=queue,
         group=name,
-        ready=head - cursor + given_back,
-        in_flight=sum(count for _, count in held) - given_back,
+        ready=head - cursor + waiting,
+        in_flight=sum(count for _, count in held) - waiting,
         oldest_age=_oldest_age(db, group, cursor, head),
-        consumers=members - len(dead) + 1,
+        consumers=members - len(dead),
         published=number_of(head),
     )
 
@@ -84,7 +87,7 @@ def peek(db: sqlite3.Connection, queue: int, after: int, limit: int) -> list[Pee
         row[0]
         for row in db.execute(
             "SELECT position FROM in_flight WHERE grp IN (SELECT id FROM groups WHERE queue = ?)"
-            " AND owner <> 0 AND position > ?",
+            " AND owner > 0 AND position > ?",
             (queue, first + after),
         )
     }
