@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tickrelay_messaging.brokers.urls import redact
 from tickrelay_messaging.errors import ConfigurationError
 from tickrelay_messaging.ledger.base import Ledger
 
@@ -16,22 +17,42 @@ def open_ledger(url: str) -> Ledger:
     The ledger behind a URL.
 
     Args:
-        url: `sqlite:///relative.db` or `sqlite:////absolute.db`.
+        url: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host/database`.
 
     Raises:
-        ConfigurationError: no ledger has this scheme, or the URL names no file.
+        ConfigurationError: no ledger has this scheme, the URL names no file, or the driver isn't installed.
         LedgerUnavailable: it can't be reached.
         StorageCorrupt: the file is damaged, or not a ledger.
     """
-    scheme, _, rest = url.partition("://")
-    if scheme != "sqlite":
-        raise ConfigurationError(f"ledger scheme {scheme!r} is not known; use sqlite:///path/to/ledger.db")
-    path = unquote(urlsplit(f"sqlite://{rest}").path)[1:]
+    scheme = url.partition(":")[0]
+    if scheme == "sqlite":
+        return _open_sqlite(url)
+    if scheme in ("postgresql", "postgres"):
+        return _open_postgres(url)
+    raise ConfigurationError(
+        f"nobody offers a ledger for {redact(url)!r}; use sqlite:///path/to/ledger.db or "
+        "postgresql://user:password@host/database"
+    )
+
+
+def _open_sqlite(url: str) -> Ledger:
+    path = unquote(urlsplit(url).path)[1:]
     if not path:
         raise ConfigurationError("the ledger URL names no file; use sqlite:///path/to/ledger.db")
     from tickrelay_messaging.ledger.sqlite import SqliteLedger
 
     return SqliteLedger(Path(path))
+
+
+def _open_postgres(url: str) -> Ledger:
+    try:
+        from tickrelay_messaging.ledger.postgres import PostgresLedger
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the ledger for postgresql: needs {error.name}; "
+            "install it with: pip install 'tickrelay-messaging[postgres]'"
+        ) from error
+    return PostgresLedger(url)
 
 
 __all__ = ["Ledger", "open_ledger"]

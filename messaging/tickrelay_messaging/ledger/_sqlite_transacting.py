@@ -8,25 +8,16 @@ They get SQLAlchemy's connection, whose statements are looked at before they run
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection
 
-from tickrelay_messaging.errors import CallerError, ClaimLost, LedgerUnavailable
+from tickrelay_messaging.errors import ClaimLost, LedgerUnavailable
 from tickrelay_messaging.ledger.sql.database import Transacting
-
-_GUARD = "tickrelay_guard"
-"""In a connection's `info` while a handler has it in hand: the `SqliteTransacting` it belongs to."""
-_ENDS_IT = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK(?!\s+(TRANSACTION\s+)?TO\b))\b", re.IGNORECASE)
-_REFUSAL = (
-    "a handler with effect='transaction' must neither commit nor roll back: "
-    "its writes commit together with the message's done-mark; raise an exception to undo them"
-)
-_UNDONE = "the transaction was undone because a handler ran past its timeout"
+from tickrelay_messaging.ledger.sql.guard import UNDONE, forgive, guarded, lend
 
 
 class SqliteTransacting(Transacting):
@@ -44,7 +35,7 @@ class SqliteTransacting(Transacting):
         try:
             self.connection = connect()
             self._raw = driver(self.connection)
-            self.connection.close = _refuse_to_close  # type: ignore[method-assign]  # it's lent to handlers
+            lend(self.connection)
         except BaseException:
             self._lock.release()
             raise
@@ -58,23 +49,20 @@ class SqliteTransacting(Transacting):
     @contextmanager
     def part(self) -> Iterator[None]:
         self._run("SAVEPOINT part")
-        info = self.connection.info
-        info[_GUARD] = self
         try:
-            yield
+            with guarded(self):
+                yield
         except BaseException:
-            info.pop(_GUARD, None)
             self._undo_part()
             raise
-        info.pop(_GUARD, None)
         self._run("RELEASE part")
-        _forgive(self.connection)
+        forgive(self.connection)
 
     def _undo_part(self) -> None:
         if self.is_open:
             self._run("ROLLBACK TO part")
             self._run("RELEASE part")
-            _forgive(self.connection)
+            forgive(self.connection)
 
     def _run(self, statement: str) -> None:
         with self._state:
@@ -83,7 +71,7 @@ class SqliteTransacting(Transacting):
 
     def check(self) -> None:
         if not self.is_open:
-            raise ClaimLost(_UNDONE)
+            raise ClaimLost(UNDONE)
         if not self._raw.in_transaction:
             # SQLite does so by itself when the disk is full or broken; what follows would commit each for itself.
             raise LedgerUnavailable(
@@ -164,13 +152,6 @@ def _interrupting(raw: sqlite3.Connection) -> Iterator[None]:
         thread.join()
 
 
-def _forgive(connection: Connection) -> None:
-    """A refused commit leaves SQLAlchemy's own mark of a transaction invalid; the next handler would suffer from it."""
-    mark = connection.get_transaction()
-    if mark is not None and not mark.is_active:
-        mark.rollback()
-
-
 def rollback(raw: sqlite3.Connection) -> None:
     """Undo, unless SQLite has done so by itself (it does when the disk is full)."""
     if raw.in_transaction:
@@ -182,28 +163,3 @@ def driver(connection: Connection) -> sqlite3.Connection:
     found = connection.connection.driver_connection
     assert isinstance(found, sqlite3.Connection)
     return found
-
-
-def watch(engine: Engine) -> None:
-    """Refuse whatever handlers must not do with a connection they were lent."""
-    event.listen(engine, "commit", _refuse_to_end)
-    event.listen(engine, "rollback", _refuse_to_end)
-    event.listen(engine, "before_cursor_execute", _look_at_statement)
-
-
-def _refuse_to_end(connection: Connection) -> None:
-    if not connection.invalidated and connection.info.get(_GUARD):
-        raise CallerError(_REFUSAL)
-
-
-def _refuse_to_close() -> None:
-    raise CallerError(_REFUSAL)
-
-
-def _look_at_statement(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-    guard: SqliteTransacting | None = connection.info.get(_GUARD)
-    if guard is None:
-        return
-    guard.check()
-    if _ENDS_IT.match(statement):
-        raise CallerError(_REFUSAL)

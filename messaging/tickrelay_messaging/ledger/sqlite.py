@@ -18,9 +18,10 @@ from sqlalchemy.pool import Pool, QueuePool
 from tickrelay_messaging import doorbell, sqlite_file
 from tickrelay_messaging.doorbell import Doorbell
 from tickrelay_messaging.errors import ClaimLost, ConfigurationError, LedgerUnavailable
-from tickrelay_messaging.ledger._sqlite_transacting import SqliteTransacting, driver, rollback, watch
+from tickrelay_messaging.ledger._sqlite_transacting import SqliteTransacting, driver, rollback
 from tickrelay_messaging.ledger.sql import SqlLedger
 from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.guard import watch
 
 APPLICATION_ID = 0x544B4C47
 """Marks the file as a Tickrelay ledger ("TKLG")."""

@@ -83,7 +83,7 @@ def test_no_sqlite_file(path: Path) -> None:
     assert b"once upon a time " * 1_000 == path.read_bytes()
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "postgres://x", "sqlite:////dev/null/x/l.db"])
+@pytest.mark.parametrize("url", ["sqlite://", "mongodb://x", "sqlite:////dev/null/x/l.db"])
 def test_bad_urls(url: str) -> None:
     """A URL without a file, of another scheme, or of an impossible place is the caller's mistake."""
     with pytest.raises(ConfigurationError):

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from tickrelay_messaging.ledger.base import Batches
 from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import Batch, BatchInfo, BatchProgress, Route
-from tickrelay_messaging.ledger.sql import rows, tallies
+from tickrelay_messaging.ledger.sql import tallies
+from tickrelay_messaging.ledger.sql.bulk import select_by_key
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.tables import batches
@@ -92,7 +93,7 @@ def _known_in_all(connection: Connection, routes: Sequence[Route], messages: Seq
     remaining = list(messages)
     for route in routes:
         keys = [key_of(route, message.source, message.id) for message in remaining]
-        done = rows.select_by_key(connection, "1", "done", keys)
+        done = select_by_key(connection, "1", "done", keys)
         remaining = [message for key, message in zip(keys, remaining, strict=True) if key in done]
     return len(remaining)
 

@@ -15,14 +15,17 @@ from tickrelay_messaging.errors import ClaimLost
 from tickrelay_messaging.ledger.keys import key_of, other_payload_key
 from tickrelay_messaging.ledger.records import Claim, Failure, Outcome, Owner, Route, State
 from tickrelay_messaging.ledger.sql import rows, tallies
+from tickrelay_messaging.ledger.sql.bulk import select_by_key, update_rows
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, CODES, Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
-from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, FENCE, ORPHAN, WAITING
+from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, FENCE, ORPHAN, WAITING, active
 from tickrelay_messaging.message import Message
 
-_HIGHEST_GONE = "(SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?)"
+_HIGHEST_GONE = "(SELECT CAST(value AS BIGINT) FROM meta WHERE name = ?)"
 _CHECK_OWNER = f"SELECT coalesce({_HIGHEST_GONE}, 0) FROM owners WHERE number = ?"  # noqa: S608 - no data in it
+_HOLD = update_rows(active, "held = 1", "")
+_PARK_ORPHAN = update_rows(active, f"state = {WAITING}, held = 1, due = ?", "due", where=f"state = {ORPHAN}")
 _DONE_TABLE = "(SELECT d.key, digest, batch, number, state FROM done d JOIN history ON number = d.history) h"
 
 
@@ -175,14 +178,10 @@ class Claims:
         batch.endings.die(batch.ending(other, message), "mismatch", Failure("DigestMismatch", text))
 
     def _write(self, connection: Connection, batch: _Batch) -> None:
-        rows.run_many(connection, rows.INSERT_ACTIVE, batch.active)
-        rows.run_many(connection, rows.PUT_PAYLOAD, batch.payloads)
-        rows.run_many(connection, "UPDATE active SET held = 1 WHERE key = ?", batch.held)
-        rows.run_many(
-            connection,
-            f"UPDATE active SET state = {WAITING}, held = 1, due = ? WHERE key = ? AND state = {ORPHAN}",  # noqa: S608
-            batch.parked_orphans,
-        )
+        rows.INSERT_ACTIVE.run(connection, batch.active)
+        rows.PUT_PAYLOAD.run(connection, batch.payloads)
+        _HOLD.run(connection, batch.held)
+        _PARK_ORPHAN.run(connection, batch.parked_orphans)
         batch.endings.write(connection)
 
 
@@ -207,12 +206,12 @@ def _rounds(keys: Sequence[bytes]) -> list[Sequence[int]]:
 
 def _find_done(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Any]:
     """(key, digest, batch, state, number in the history) by key."""
-    return rows.select_by_key(connection, "digest, batch, state, number", _DONE_TABLE, keys)
+    return select_by_key(connection, "digest, batch, state, number", _DONE_TABLE, keys)
 
 
 def _find_active(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Any]:
     """(key, digest, batch, state) by key."""
-    return rows.select_by_key(connection, "digest, batch, state", "active", keys)
+    return select_by_key(connection, "digest, batch, state", "active", keys)
 
 
 def _count_for_newest_try(

@@ -47,6 +47,15 @@ class Transacting(ABC):
     def check(self) -> None:
         """Raise what `part` raises, if the transaction isn't there any more."""
 
+    def be_alone(self) -> bool:
+        """
+        Let nobody else write to the ledger until the commit.
+
+        Returns:
+            whether it was alone from its beginning, so that what was read then still holds.
+        """
+        return True
+
 
 class Database(ABC):
     """

@@ -143,8 +143,8 @@ def _conditions(where: DeadFilter) -> list[ColumnElement[bool]]:
     if where.error:
         found.append(
             or_(
-                dead.c.kind.contains(where.error, autoescape=True),
-                dead.c.text.contains(where.error, autoescape=True),
+                dead.c.kind.icontains(where.error, autoescape=True),
+                dead.c.text.icontains(where.error, autoescape=True),
             )
         )
     return found

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging.ledger.records import Failure, State
 from tickrelay_messaging.ledger.sql import rows, tallies
-from tickrelay_messaging.ledger.sql.tables import DEAD
+from tickrelay_messaging.ledger.sql.bulk import insert_rows
+from tickrelay_messaging.ledger.sql.tables import DEAD, dead
 from tickrelay_messaging.ledger.sql.tallies import Tally
 from tickrelay_messaging.message import Message
 
@@ -21,9 +22,8 @@ CODES = {1: State.DONE, 2: State.EXPIRED, 3: State.REVOKED, 4: State.DISCARDED}
 CODE_OF = {state: code for code, state in CODES.items()}
 _DONE = CODE_OF[State.DONE]
 
-_INSERT_DEAD = (
-    "INSERT INTO dead (key, route, message_id, source, reason, kind, text, stack, attempts, crashes, died_at) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_DEAD = insert_rows(
+    dead, "key route message_id source reason kind text stack attempts crashes died_at"
 )
 _ENDS = frozenset(state.value for state in (*CODE_OF, State.DEAD))
 _STACK_LIMIT = 16_000
@@ -120,25 +120,26 @@ class Endings:
         """Write everything gathered; the transaction is the caller's."""
         if self._ended:
             self._write_ended(connection)
-        rows.run_many(connection, rows.INSERT_ACTIVE + " ON CONFLICT (key) DO NOTHING", self._dead_active)
-        rows.run_many(connection, rows.PUT_PAYLOAD, self._payloads)
-        rows.run_many(connection, _INSERT_DEAD, self._dead)
-        rows.run_many(connection, rows.INSERT_FAILURE, self._failures)
+        rows.INSERT_ACTIVE_OR_NOT.run(connection, self._dead_active)
+        rows.PUT_PAYLOAD.run(connection, self._payloads)
+        _INSERT_DEAD.run(connection, self._dead)
+        rows.INSERT_FAILURE.run(connection, self._failures)
         tallies.add(connection, self.counts)
 
     def _write_ended(self, connection: Connection) -> None:
         """History is numbered here, as the writing transaction is alone: one statement for all needs the numbers."""
         last = rows.cursor(connection).execute("SELECT max(number) FROM history").fetchone()[0] or 0
-        rows.run_many(
-            connection, rows.INSERT_HISTORY, [(last + i, *row) for i, row in enumerate(self._ended, 1)]
-        )
-        rows.run_many(
-            connection, rows.INSERT_DONE, [(row[0], last + i) for i, row in enumerate(self._ended, 1)]
-        )
+        rows.INSERT_HISTORY.run(connection, [(last + i, *row) for i, row in enumerate(self._ended, 1)])
+        rows.INSERT_DONE.run(connection, [(row[0], last + i) for i, row in enumerate(self._ended, 1)])
 
 
 def _texts(failure: Failure) -> tuple[str, str, str]:
-    """What a handler raised may hold anything: half a surrogate (a file name that isn't UTF-8) fits no database."""
+    """
+    What a handler raised may hold anything: half a surrogate (a file name that isn't UTF-8) fits no database, and a NUL
+    not every one.
+    """
     texts = (failure.kind, failure.text[:_TEXT_LIMIT], failure.stack[-_STACK_LIMIT:])
-    kind, text, stack = (text.encode(errors="backslashreplace").decode() for text in texts)
+    kind, text, stack = (
+        text.encode(errors="backslashreplace").decode().replace("\0", "\\0") for text in texts
+    )
     return kind, text, stack

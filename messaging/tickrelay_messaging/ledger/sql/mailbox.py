@@ -18,14 +18,12 @@ from tickrelay_messaging.ledger.base import Mailbox
 from tickrelay_messaging.ledger.keys import SIZE
 from tickrelay_messaging.ledger.records import Mail
 from tickrelay_messaging.ledger.sql import rows
+from tickrelay_messaging.ledger.sql.bulk import insert_rows
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.tables import mailbox
 from tickrelay_messaging.message import Message
 
-_INSERT = (
-    "INSERT INTO mailbox (key, queue, group_name, headers, body, received_at) VALUES (?,?,?,?,?,?) "
-    "ON CONFLICT (key) DO NOTHING"
-)
+_INSERT = insert_rows(mailbox, "key queue group_name headers body received_at", ignore=True)
 
 
 class SqlMailbox(Mailbox):
@@ -41,7 +39,7 @@ class SqlMailbox(Mailbox):
             for item in deliveries
         ]
         with self._database.write() as connection:
-            rows.run_many(connection, _INSERT, entered)
+            _INSERT.run(connection, entered)
         self._database.ring(Topic.OUTCOMES)
 
     def take(self, queue: str, group: str, taker: str, match: Callable[[Message], bool]) -> Mail | None:

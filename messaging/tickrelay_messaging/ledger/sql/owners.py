@@ -28,7 +28,7 @@ from tickrelay_messaging.ledger.sql.tables import (
     payloads,
 )
 
-_REMEMBER_FENCE = "UPDATE meta SET value = ? WHERE name = ? AND CAST(value AS INTEGER) < ?"
+_REMEMBER_FENCE = "UPDATE meta SET value = ? WHERE name = ? AND CAST(value AS BIGINT) < ?"
 MOST_CRASHES = 3
 """Lone crashes after which a message is poison."""
 
@@ -159,9 +159,9 @@ def give_back(connection: Connection, now: float, claims: Sequence[tuple[bytes, 
     Args:
         claims: key, whether the ledger holds the payload, and fence.
     """
-    rows.run_many(connection, rows.WAIT, [(now, 0, key) for key, held, _ in claims if held])
+    rows.WAIT.run(connection, [(now, 0, key) for key, held, _ in claims if held])
     gone = [(key, fence) for key, held, fence in claims if not held]
     if gone:
-        rows.run_many(connection, rows.DELETE_ACTIVE, [(key,) for key, _ in gone])
+        rows.DELETE_ACTIVE.run(connection, [(key,) for key, _ in gone])
         fence = max(fence for _, fence in gone)
         rows.cursor(connection).execute(_REMEMBER_FENCE, (str(fence), FENCE, fence))

@@ -13,62 +13,50 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging import envelope
 from tickrelay_messaging.errors import UndecodableMessage
-from tickrelay_messaging.ledger.sql.tables import WAITING
+from tickrelay_messaging.ledger.sql.bulk import delete_rows, insert_rows, update_rows
+from tickrelay_messaging.ledger.sql.tables import WAITING, active, done, failures, history, payloads
 from tickrelay_messaging.message import Message
 
 Key = bytes
 
-_MOST_KEYS = 4_096
-"""Parameters in one statement; a power of two, below every database's limit."""
-
-INSERT_ACTIVE = (
-    "INSERT INTO active (key, route, state, owner, fence, attempt, crashes, suspect, held, due, message_id, source, "
-    "batch, digest) VALUES (?,?,?,?,?,1,0,0,?,?,?,?,?,?)"
+_ACTIVE = "key route state owner fence held due message_id source batch digest"
+_NEW = "attempt crashes suspect"
+INSERT_ACTIVE = insert_rows(active, _ACTIVE, constants=_NEW, values="1 0 0")
+INSERT_ACTIVE_OR_NOT = insert_rows(active, _ACTIVE, constants=_NEW, values="1 0 0", ignore=True)
+INSERT_HISTORY = insert_rows(
+    history,
+    "number key route message_id source batch digest state attempts published_at claimed_at ended_at owner",
 )
-INSERT_HISTORY = (
-    "INSERT INTO history (number, key, route, message_id, source, batch, digest, state, attempts, published_at, "
-    "claimed_at, ended_at, owner) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_DONE = insert_rows(done, "key history")
+INSERT_FAILURE = insert_rows(failures, "key at attempt what kind text stack owner")
+WAIT = update_rows(
+    active, f"state = {WAITING}, owner = NULL, held = 1, due = ?, attempt = attempt + ?", "due attempt"
 )
-INSERT_DONE = "INSERT INTO done (key, history) VALUES (?,?)"
-INSERT_FAILURE = (
-    "INSERT INTO failures (key, at, attempt, what, kind, text, stack, owner) VALUES (?,?,?,?,?,?,?,?)"
-)
-WAIT = f"UPDATE active SET state = {WAITING}, owner = NULL, held = 1, due = ?, attempt = attempt + ? WHERE key = ?"  # noqa: S608
-PUT_PAYLOAD = "INSERT INTO payloads (key, headers, body) VALUES (?,?,?) ON CONFLICT (key) DO NOTHING"
-DELETE_ACTIVE = "DELETE FROM active WHERE key = ?"
-DELETE_PAYLOAD = "DELETE FROM payloads WHERE key = ?"
+PUT_PAYLOAD = insert_rows(payloads, "key headers body", ignore=True)
+DELETE_ACTIVE = delete_rows(active)
+DELETE_PAYLOAD = delete_rows(payloads)
 
 
 def cursor(connection: Connection) -> Any:
     """The driver's own cursor: what a batch does thousands of times a second can't afford SQLAlchemy's 50 us a call."""
-    return connection.connection.cursor()
+    own = connection.connection.cursor()
+    return own if connection.dialect.paramstyle == "qmark" else _FormatCursor(own)
 
 
-@lru_cache(maxsize=64)
-def _select_in(columns: str, table: str, count: int) -> str:
-    return f"SELECT {columns} FROM {table} WHERE key IN ({','.join('?' * count)})"  # noqa: S608 - no data in it
+class _FormatCursor:
+    """A cursor of a driver whose parameters are written `%s`; ours are written `?`, and no statement holds a `%`."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        self._own.execute(_formatted(statement), parameters)
+        return self._own
 
 
-def select_by_key(connection: Connection, columns: str, table: str, keys: Sequence[Key]) -> dict[Key, Any]:
-    """
-    Rows by key.
-
-    The list is padded to a power of two, so that the database prepares few statements rather than one for each length.
-    """
-    found: dict[Key, Any] = {}
-    for at in range(0, len(keys), _MOST_KEYS):
-        chunk = keys[at : at + _MOST_KEYS]
-        size = 1 << (len(chunk) - 1).bit_length()
-        padded = (*chunk, *(chunk[-1],) * (size - len(chunk)))
-        rows = cursor(connection).execute(_select_in("key, " + columns, table, size), padded)
-        found.update((row[0], row) for row in rows)
-    return found
-
-
-def run_many(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """One statement for many rows; none for none."""
-    if rows:
-        cursor(connection).executemany(statement, rows)
+@lru_cache(maxsize=256)
+def _formatted(statement: str) -> str:
+    return statement.replace("?", "%s")
 
 
 def payload_row(key: Key, message: Message) -> tuple[Key, str, bytes]:

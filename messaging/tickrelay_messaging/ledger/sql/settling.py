@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging.ledger.records import Claim, Failure, Owner, Settlement, Verdict
 from tickrelay_messaging.ledger.sql import rows
+from tickrelay_messaging.ledger.sql.bulk import select_by_key, update_rows
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import Ending, Endings
 from tickrelay_messaging.ledger.sql.owners import give_back
-from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD
+from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, active
 
-_BURY = f"UPDATE active SET state = {DEAD}, owner = NULL, held = 1, due = NULL WHERE key = ?"  # noqa: S608
+_BURY = update_rows(active, f"state = {DEAD}, owner = NULL, held = 1, due = NULL", "")
 _NO_FAILURE = Failure("", "")
 
 
@@ -26,7 +27,7 @@ Held = tuple[bytes, int]
 
 def held_claims(connection: Connection, owner: Owner, claims: Sequence[Claim]) -> dict[Held, Any]:
     """The active rows of the claims that are still the owner's: (key, fence, owner, state, held, batch, crashes...)."""
-    found = rows.select_by_key(
+    found = select_by_key(
         connection,
         "fence, owner, state, held, batch, crashes, route, source, attempt",
         "active",
@@ -57,8 +58,8 @@ def mark_done(connection: Connection, endings: Endings, ended: Sequence[tuple[Cl
     """Gather done-marks and remove the active rows."""
     for claim, row in ended:
         endings.end(ending_of(claim, row))
-    rows.run_many(connection, rows.DELETE_ACTIVE, [(claim.key,) for claim, _ in ended])
-    rows.run_many(connection, rows.DELETE_PAYLOAD, [(claim.key,) for claim, row in ended if row[4]])
+    rows.DELETE_ACTIVE.run(connection, [(claim.key,) for claim, _ in ended])
+    rows.DELETE_PAYLOAD.run(connection, [(claim.key,) for claim, row in ended if row[4]])
 
 
 class Settling:
@@ -107,10 +108,8 @@ class Settling:
             endings.fail(settlement.claim.key, row[9], "failed", failure)
             endings.counts[(None, row[7], "retried")] += 1
         missing = [item.claim for item, row in chosen if not row[4]]
-        rows.run_many(
-            connection, rows.PUT_PAYLOAD, [rows.payload_row(claim.key, claim.message) for claim in missing]
-        )
-        rows.run_many(connection, rows.WAIT, [(item.due, 1, item.claim.key) for item, _ in chosen])
+        rows.PUT_PAYLOAD.run(connection, [rows.payload_row(claim.key, claim.message) for claim in missing])
+        rows.WAIT.run(connection, [(item.due, 1, item.claim.key) for item, _ in chosen])
 
     def _bury(
         self, connection: Connection, endings: Endings, chosen: Sequence[tuple[Settlement, Any]]
@@ -119,4 +118,4 @@ class Settling:
             failure = settlement.failure or _NO_FAILURE
             endings.fail(settlement.claim.key, row[9], "failed", failure)
             endings.die(ending_of(settlement.claim, row), "failed", failure)
-        rows.run_many(connection, _BURY, [(item.claim.key,) for item, _ in chosen])
+        _BURY.run(connection, [(item.claim.key,) for item, _ in chosen])

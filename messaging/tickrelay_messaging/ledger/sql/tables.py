@@ -10,6 +10,7 @@ The tables of a SQL ledger.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     Index,
@@ -31,6 +32,9 @@ CLAIMED, WAITING, DEAD, ORPHAN, DISCARDED = 1, 2, 3, 4, 5
 """States of an active row. An orphan's owner died before its payload was stored: the broker brings it again."""
 
 metadata = MetaData()
+
+_Big = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits everywhere; SQLite numbers rows by itself only under its own word."""
 
 meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
@@ -55,7 +59,7 @@ sources = Table(
 owners = Table(
     "owners",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", _Big, primary_key=True),
     Column("name", Text, nullable=False),
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
@@ -71,8 +75,8 @@ active = Table(
     Column("key", LargeBinary, primary_key=True),
     Column("route", Integer, nullable=False),
     Column("state", Integer, nullable=False),
-    Column("owner", Integer),
-    Column("fence", Integer, nullable=False),
+    Column("owner", _Big),
+    Column("fence", _Big, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("crashes", Integer, nullable=False),
     Column("suspect", Integer, nullable=False),
@@ -84,7 +88,13 @@ active = Table(
     Column("digest", Text),
     sqlite_with_rowid=False,
 )
-Index("active_due", active.c.route, active.c.due, sqlite_where=active.c.state == WAITING)
+Index(
+    "active_due",
+    active.c.route,
+    active.c.due,
+    sqlite_where=active.c.state == WAITING,
+    postgresql_where=active.c.state == WAITING,
+)
 
 payloads = Table(
     "payloads",
@@ -98,14 +108,14 @@ done = Table(
     "done",
     metadata,
     Column("key", LargeBinary, primary_key=True),
-    Column("history", Integer, nullable=False),
+    Column("history", _Big, nullable=False),
     sqlite_with_rowid=False,
 )
 
 history = Table(
     "history",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", _Big, primary_key=True),
     Column("key", LargeBinary, nullable=False),
     Column("route", Integer, nullable=False),
     Column("message_id", Text, nullable=False),
@@ -119,12 +129,17 @@ history = Table(
     Column("ended_at", Float, nullable=False),
     Column("owner", Text, nullable=False),
 )
-Index("history_batch", history.c.batch, sqlite_where=history.c.batch.is_not(None))
+Index(
+    "history_batch",
+    history.c.batch,
+    sqlite_where=history.c.batch.is_not(None),
+    postgresql_where=history.c.batch.is_not(None),
+)
 
 failures = Table(
     "failures",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", _Big, primary_key=True),
     Column("key", LargeBinary, nullable=False, index=True),
     Column("at", Float, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -138,7 +153,7 @@ failures = Table(
 dead = Table(
     "dead",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", _Big, primary_key=True),
     Column("key", LargeBinary, nullable=False, unique=True),
     Column("route", Integer, nullable=False),
     Column("message_id", Text, nullable=False, index=True),
@@ -174,7 +189,7 @@ batches = Table(
 tallies = Table(
     "tallies",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", _Big, primary_key=True),
     Column("batch", Text, index=True),
     Column("route", Integer, nullable=False),
     *(
@@ -197,7 +212,7 @@ TALLIED = ("done", "dead", "discarded", "expired", "revoked", "retried", "duplic
 mailbox = Table(
     "mailbox",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", _Big, primary_key=True),
     Column("key", LargeBinary, nullable=False, unique=True),
     Column("queue", Text, nullable=False),
     Column("group_name", Text, nullable=False),
@@ -213,7 +228,7 @@ mailbox = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", _Big, primary_key=True),
     Column("at", Float, nullable=False),
     Column("who", Text, nullable=False),
     Column("what", Text, nullable=False),

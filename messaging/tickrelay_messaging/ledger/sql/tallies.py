@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from tickrelay_messaging.ledger.sql.rows import run_many
+from tickrelay_messaging.ledger.sql.bulk import insert_rows
 from tickrelay_messaging.ledger.sql.tables import TALLIED, meta, tallies
 
 FOLD_OVER = 10_000
@@ -21,14 +21,7 @@ FOLD_OVER = 10_000
 FOLDED = "folded"
 """Name in `meta` of the last number that was folded: what was folded once is left alone."""
 
-_INSERT = (
-    f"INSERT INTO tallies (batch, route, {', '.join(TALLIED)}) VALUES ({','.join('?' * (2 + len(TALLIED)))})"  # noqa: S608
-)
-
-_INSERT_NUMBERED = (
-    f"INSERT INTO tallies (number, batch, route, {', '.join(TALLIED)}) "  # noqa: S608
-    f"VALUES ({','.join('?' * (3 + len(TALLIED)))})"
-)
+_INSERT = insert_rows(tallies, f"batch route {' '.join(TALLIED)}")
 
 Tally = tuple[str | None, int, str]
 """Batch, route, name of the counter."""
@@ -45,7 +38,7 @@ def add(connection: Connection, counts: Counter[Tally]) -> None:
             (batch, route, *(names.get(name, 0) for name in TALLIED))
             for (batch, route), names in rows.items()
         ]
-        run_many(connection, _INSERT, entered)
+        _INSERT.run(connection, entered)
 
 
 def move(counts: Counter[Tally], old: str | None, new: str | None, where: tuple[int, str]) -> None:
@@ -79,13 +72,13 @@ def is_to_fold(connection: Connection) -> bool:
 
 def fold(connection: Connection) -> None:
     """Replace the deltas since the last time by their sums; a batch's deltas lie close together."""
-    fresh = tallies.c.number > _folded(connection)
-    folded, last = sums(connection, [fresh]), _last(connection)
-    connection.execute(delete(tallies).where(fresh))
-    # Behind all that was, as a number that comes again would look as if it had been folded.
-    entered = [(last + i, *where, *names.values()) for i, (where, names) in enumerate(folded.items(), 1)]
-    run_many(connection, _INSERT_NUMBERED, entered)
-    connection.execute(update(meta).where(meta.c.name == FOLDED).values(value=str(last + len(entered))))
+    last = _last(connection)
+    fresh = (tallies.c.number > _folded(connection), tallies.c.number <= last)
+    folded = sums(connection, fresh)
+    # Entered before the others go: a number that comes again would look as if it had been folded.
+    _INSERT.run(connection, [(*where, *names.values()) for where, names in folded.items()])
+    connection.execute(delete(tallies).where(*fresh))
+    connection.execute(update(meta).where(meta.c.name == FOLDED).values(value=str(_last(connection))))
 
 
 def _last(connection: Connection) -> int:

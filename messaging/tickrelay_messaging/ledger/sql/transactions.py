@@ -20,15 +20,16 @@ from tickrelay_messaging.ledger.base import Transaction
 from tickrelay_messaging.ledger.records import Claim, Owner
 from tickrelay_messaging.ledger.sql.database import Database, Topic, Transacting
 from tickrelay_messaging.ledger.sql.endings import Endings
-from tickrelay_messaging.ledger.sql.settling import Held, held_claims, mark_done
+from tickrelay_messaging.ledger.sql.settling import held_claims, mark_done
 
 
 class SqlTransaction(Transaction):
     """See `base.Transaction`."""
 
-    def __init__(self, transacting: Transacting, held: dict[Held, Any]) -> None:
+    def __init__(self, transacting: Transacting, owner: Owner, claims: Sequence[Claim]) -> None:
         self._transacting = transacting
-        self._held = held
+        self._owner = owner
+        self._held = held_claims(transacting.connection, owner, claims)
         self._ended: list[tuple[Claim, Any]] = []
 
     @property
@@ -48,10 +49,24 @@ class SqlTransaction(Transaction):
         self._transacting.abort()
 
     def mark(self, endings: Endings) -> None:
-        """Write the done-marks of every message that came through; none without its effect."""
+        """
+        Write the done-marks of every message that came through; none without its effect.
+
+        Raises:
+            ClaimLost: one of them was taken over meanwhile; nothing may be committed.
+        """
         self._transacting.check()
+        if not self._transacting.be_alone():
+            self._look_again()
         mark_done(self.connection, endings, self._ended)
         endings.write(self.connection)
+
+    def _look_again(self) -> None:
+        """Others wrote while the handlers ran: a later try may have moved a batch, or the owner been taken for dead."""
+        now = held_claims(self.connection, self._owner, [claim for claim, _ in self._ended])
+        if len(now) < len(self._ended):
+            raise ClaimLost("another consumer has taken messages of this transaction over; it was undone")
+        self._ended = [(claim, now[claim.key, claim.fence]) for claim, _ in self._ended]
 
 
 @contextmanager
@@ -59,10 +74,10 @@ def transaction(database: Database, owner: Owner, claims: Sequence[Claim]) -> It
     """
     See `Ledger.transaction`.
 
-    The claims are checked once, at the beginning: the database lets nobody else write until the end.
+    The claims are checked at the beginning; where others may write meanwhile, once more before the done-marks.
     """
     with database.transact() as transacting:
-        inside = SqlTransaction(transacting, held_claims(transacting.connection, owner, claims))
+        inside = SqlTransaction(transacting, owner, claims)
         yield inside
         inside.mark(Endings(database.clock(), owner.name))
     database.ring(Topic.OUTCOMES)

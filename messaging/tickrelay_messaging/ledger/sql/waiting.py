@@ -12,13 +12,15 @@ from sqlalchemy import Connection, func, select
 from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.ledger.records import Claim, Due, Failure, Outcome, Owner, Route, State
 from tickrelay_messaging.ledger.sql import rows
+from tickrelay_messaging.ledger.sql.bulk import update_rows
 from tickrelay_messaging.ledger.sql.claims import check_owner
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, WAITING, active, payloads
 
-_TAKE = f"UPDATE active SET state = {CLAIMED}, owner = ?, fence = ?, due = NULL WHERE key = ?"  # noqa: S608
+_TAKE = update_rows(active, f"state = {CLAIMED}, owner = ?, fence = ?, due = NULL", "owner fence")
+_BURY = update_rows(active, f"state = {DEAD}, due = NULL", "")
 
 
 class Waiting:
@@ -71,7 +73,7 @@ class Waiting:
                 _bury_again(connection, endings, row, error)
         _expire(connection, endings, [claim for claim in claims if claim.outcome is Outcome.EXPIRED], found)
         running = [claim for claim in claims if claim.outcome is Outcome.RUN]
-        rows.run_many(connection, _TAKE, [(owner.number, claim.fence, claim.key) for claim in running])
+        _TAKE.run(connection, [(owner.number, claim.fence, claim.key) for claim in running])
         endings.write(connection)
         return running
 
@@ -91,7 +93,7 @@ def _bury_again(connection: Connection, endings: Endings, row: Any, error: Undec
     endings.die(
         ending, "undecodable", Failure(type(error).__name__, str(error)), (row.key, row.headers, row.body)
     )
-    rows.run_many(connection, f"UPDATE active SET state = {DEAD}, due = NULL WHERE key = ?", [(row.key,)])  # noqa: S608
+    _BURY.run(connection, [(row.key,)])
 
 
 def _expire(connection: Connection, endings: Endings, expired: Sequence[Claim], found: Sequence[Any]) -> None:
@@ -100,5 +102,5 @@ def _expire(connection: Connection, endings: Endings, expired: Sequence[Claim], 
         row = by_key[claim.key]
         ending = Ending(claim.key, row.route, row.source, claim.message, row.attempt - 1, None, row.batch)
         endings.end(ending, CODE_OF[State.EXPIRED])
-    rows.run_many(connection, rows.DELETE_ACTIVE, [(claim.key,) for claim in expired])
-    rows.run_many(connection, rows.DELETE_PAYLOAD, [(claim.key,) for claim in expired])
+    rows.DELETE_ACTIVE.run(connection, [(claim.key,) for claim in expired])
+    rows.DELETE_PAYLOAD.run(connection, [(claim.key,) for claim in expired])

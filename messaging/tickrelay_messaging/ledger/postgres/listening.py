@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""LISTEN and NOTIFY: one connection and one thread per process hear for everybody who waits in it."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import Counter
+from collections.abc import Callable
+from threading import Condition, Thread
+
+import psycopg
+
+from tickrelay_messaging.ledger.postgres.connecting import Connector, Raw
+from tickrelay_messaging.ledger.postgres.errors import translated
+from tickrelay_messaging.ledger.sql.database import Topic
+
+PROBE = 30.0
+"""Seconds of silence after which the connection is tried, so that a server that vanished is noticed."""
+_CHANNEL = "tickrelay_{}"
+
+
+def notify(raw: Raw, topic: Topic) -> None:
+    """Tell every process that listens."""
+    raw.execute(f"NOTIFY {_CHANNEL.format(topic.value)}")
+
+
+class Listener:
+    """
+    Counts what it hears by topic; whoever waits remembers the count it has seen.
+
+    A lost connection counts as having heard of everything, since something may have been missed.
+    """
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._heard = Condition()
+        self._counts: Counter[Topic] = Counter()
+        self._pid = os.getpid()
+        self._closed = False
+        self._ear, self._voice = os.pipe()
+        with translated(connector.where):
+            raw = self._listen()
+        self._thread = Thread(target=self._run, args=(raw,), name="tickrelay-listen", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_ours(self) -> bool:
+        """It was made in this process, and is open."""
+        return self._pid == os.getpid() and not self._closed
+
+    def count(self, topic: Topic) -> int:
+        """To be given to `wait`."""
+        return self._counts[topic]
+
+    def wait(self, topic: Topic, seen: int, timeout: float | None) -> int:
+        """Until more was heard of a topic than was `seen`, or the time is over; returns what has been heard."""
+        with self._heard:
+            self._heard.wait_for(lambda: self._counts[topic] != seen or self._closed, timeout)
+            return self._counts[topic]
+
+    def close(self) -> None:
+        """End the thread and its connection."""
+        if not self.is_ours:
+            return
+        self._closed = True
+        os.write(self._voice, b"!")
+        self._thread.join(PROBE)
+        with self._heard:
+            self._heard.notify_all()
+
+    def _listen(self) -> Raw:
+        raw = self._connector.connect()
+        for topic in Topic:
+            raw.execute(f"LISTEN {_CHANNEL.format(topic.value)}")
+        return raw
+
+    def _run(self, raw: Raw | None) -> None:
+        failures = 0
+        while not self._closed:
+            try:
+                raw = raw or self._listen()
+                failures = 0
+                self._hear(raw)
+            except psycopg.Error:
+                failures += 1
+                _close(raw)
+                raw = None
+                self._count(list(Topic))
+                select.select([self._ear], [], [], min(0.1 * 2**failures, 5.0))
+        _close(raw)
+        os.close(self._ear)
+        os.close(self._voice)
+
+    def _hear(self, raw: Raw) -> None:
+        deadline = time.monotonic() + PROBE
+        while not self._closed:
+            ready, _, _ = select.select(
+                [raw.fileno(), self._ear], [], [], max(0.0, deadline - time.monotonic())
+            )
+            if not ready:
+                raw.execute("SELECT 1")
+                deadline = time.monotonic() + PROBE
+            raw.pgconn.consume_input()
+            self._count(_topics(raw.pgconn.notifies))
+
+    def _count(self, topics: list[Topic]) -> None:
+        if topics:
+            with self._heard:
+                self._counts.update(topics)
+                self._heard.notify_all()
+
+
+def _topics(take: Callable[[], object]) -> list[Topic]:
+    """What has come in, once each."""
+    found = set()
+    while (note := take()) is not None:
+        channel: bytes = note.relname  # type: ignore[attr-defined]  # psycopg.pq.PGnotify
+        found.add(channel.decode().partition("_")[2])
+    return [topic for topic in Topic if topic.value in found]
+
+
+def _close(raw: Raw | None) -> None:
+    if raw is not None:
+        raw.close()
