@@ -22,7 +22,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         server.start()
         yield server
     finally:
-        server.server.kill()
+        server.crash()
 
 
 class TestPostgresLedger(LedgerContract):

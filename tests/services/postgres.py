@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from itertools import count
 from pathlib import Path
@@ -50,6 +51,17 @@ class Postgres:
         if done.returncode:
             pytest.fail(f"initdb failed:\n{done.stdout}{done.stderr}")
         self.server.start()
+
+    def crash(self) -> None:
+        """
+        Its immediate shutdown: every session ends at once, nothing is written any more, and the next start recovers.
+
+        A SIGKILL would leave the sessions' processes behind for a moment, as they have process groups of their own.
+        """
+        self.server.signal(signal.SIGQUIT)
+        if self.server.process is not None:
+            self.server.process.wait(30)
+        self.server.kill()
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         """Where a client connects to."""
