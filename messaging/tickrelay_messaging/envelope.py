@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.message import MAX_BODY, MAX_HEADERS, Message
@@ -21,27 +22,24 @@ _LONG = ("cloudEvents_", "cloudEvents:")
 _CONTENT_TYPE = "content-type"
 
 
+@lru_cache(16)
+def _names(prefix: str) -> tuple[str, ...]:
+    return tuple(prefix + name for name in ("specversion", "id", "source", "type", "time"))
+
+
 def encode(message: Message, prefix: str = "ce_") -> dict[str, str]:
     """The headers that carry `message` beside its body."""
+    specversion, id_, source, type_, time = _names(prefix)
     headers = {
-        prefix + "specversion": SPEC_VERSION,
-        prefix + "id": message.id,
-        prefix + "source": message.source,
-        prefix + "type": message.type,
+        specversion: SPEC_VERSION,
+        id_: message.id,
+        source: message.source,
+        type_: message.type,
     }
-    _put_optional(headers, prefix, message)
-    for name, value in message.extensions.items():
-        headers[prefix + name] = value
-    if message.headers:
-        headers.update(message.headers)
-    return headers
-
-
-def _put_optional(headers: dict[str, str], prefix: str, message: Message) -> None:
     if message.content_type is not None:
         headers[_CONTENT_TYPE] = message.content_type
     if message.time is not None:
-        headers[prefix + "time"] = _text(message.time)
+        headers[time] = _text(message.time)
     if message.subject is not None:
         headers[prefix + "subject"] = message.subject
     if message.key is not None:
@@ -50,6 +48,11 @@ def _put_optional(headers: dict[str, str], prefix: str, message: Message) -> Non
         headers[prefix + "deliverat"] = _text(message.deliver_at)
     if message.expires is not None:
         headers[prefix + "expires"] = _text(message.expires)
+    for name, value in message.extensions.items():
+        headers[prefix + name] = value
+    if message.headers:
+        headers.update(message.headers)
+    return headers
 
 
 def decode(headers: Mapping[str, str], body: bytes) -> Message:
@@ -109,7 +112,10 @@ def _check(attributes: dict[str, str], headers: Mapping[str, str], body: bytes) 
 
 
 def _text(instant: datetime) -> str:
-    return (instant if instant.tzinfo is UTC else instant.astimezone(UTC)).isoformat("T", "microseconds")
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    # Always six digits; without a word to parse it's quicker, and leaves them out only where all are zero.
+    return instant.isoformat() if instant.microsecond else instant.isoformat("T", "microseconds")
 
 
 def _instant(name: str, text: str | None) -> datetime | None:

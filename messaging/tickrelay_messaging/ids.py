@@ -13,7 +13,10 @@ import hashlib
 import hmac
 from collections import Counter
 from dataclasses import dataclass, field
-from uuid import UUID, uuid5
+from typing import Any
+from uuid import UUID
+
+from tickrelay_messaging.seen import SeenIds
 
 NAMESPACE = UUID("8f5c1f0e-2f0b-5c57-9c53-3b0f6f2b7a11")
 """Our own UUIDv5 namespace. Changing it would make every known message a new one."""
@@ -34,7 +37,24 @@ def digest_of(body: bytes, key: bytes = b"", key_id: str = "") -> str:
 
 def stable_id(*parts: str | int) -> str:
     """UUIDv5 over the parts, in order; no two different lists of parts give the same id."""
-    return str(uuid5(NAMESPACE, "".join(f"{len(text)}:{text}" for text in map(str, parts))))
+    return _uuid(_begun(), parts)
+
+
+def _begun(*parts: str | int) -> Any:
+    """A hash that has seen the namespace and these parts; whoever goes on with a copy of it has them for nothing."""
+    return hashlib.sha1(NAMESPACE.bytes + _spelled(parts), usedforsecurity=False)
+
+
+def _uuid(begun: Any, parts: tuple[str | int, ...]) -> str:
+    """UUIDv5 as `uuid.uuid5` makes it."""
+    begun.update(_spelled(parts))
+    text: str = begun.hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+
+
+def _spelled(parts: tuple[str | int, ...]) -> bytes:
+    return "".join([f"{len(text)}:{text}" for text in map(str, parts)]).encode()
 
 
 @dataclass(slots=True)
@@ -54,7 +74,9 @@ class TaskIdentity:
     task_id: str
     map_index: int = -1
     generation: int = 0
-    _seen: Counter[str] = field(default_factory=Counter, repr=False)
+    _seen: SeenIds = field(default_factory=SeenIds, init=False, repr=False, compare=False)
+    _again: Counter[bytes] = field(default_factory=Counter, init=False, repr=False, compare=False)
+    _begun: Any = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def source(self) -> str:
@@ -74,7 +96,9 @@ class TaskIdentity:
             body: the payload, whose digest names the item where the user gives no name.
             item: the user's own name for the item; giving one name twice gives one id twice.
         """
-        return stable_id("message", *self._parts(), *self._item(body, item))
+        if self._begun is None:
+            self._begun = _begun("message", *self._parts())
+        return _uuid(self._begun.copy(), self._item(body, item))
 
     def _parts(self) -> tuple[str | int, ...]:
         return self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index, self.generation
@@ -82,6 +106,8 @@ class TaskIdentity:
     def _item(self, body: bytes, item: str | None) -> tuple[str | int, ...]:
         if item is not None:
             return "named", item
-        digest = hashlib.sha256(body).hexdigest()
-        self._seen[digest] += 1
-        return "digest", digest, self._seen[digest]
+        digest = hashlib.sha256(body)
+        key = digest.digest()[:16]
+        if not self._seen.add(key):  # only what comes again needs a count
+            self._again[key] += 1
+        return "digest", digest.hexdigest(), 1 + self._again.get(key, 0)

@@ -106,42 +106,44 @@ def check_publishable(message: Message, max_body: int = MAX_BODY) -> None:
     """
     if not message.id or not message.source or not message.type:
         raise InvalidMessage(f"message {message.id!r}: id, source and type must not be empty")
-    _check_body(message, max_body)
-    _check_instants(message)
+    if not isinstance(message.body, bytes) or len(message.body) > max_body:  # type: ignore[redundant-expr]  # see there
+        raise _bad_body(message, max_body)
+    if message.time is not None:
+        _check_instant(message, "time", message.time)
+    if message.deliver_at is not None:
+        _check_instant(message, "deliver_at", message.deliver_at)
+    if message.expires is not None:
+        _check_instant(message, "expires", message.expires)
     _check_text(message)
 
 
-def _check_body(message: Message, max_body: int) -> None:
+def _bad_body(message: Message, max_body: int) -> InvalidMessage:
     if not isinstance(message.body, bytes):
         kind = type(message.body).__name__  # type: ignore[unreachable]  # callers may be untyped
-        raise InvalidMessage(
+        return InvalidMessage(
             f"message {message.id!r}: body must be bytes, not {kind}; use Message.of(data) for JSON"
         )
-    if len(message.body) > max_body:
-        raise MessageTooLarge(
-            f"message {message.id!r}: its body of {len(message.body):,} bytes is over the limit of {max_body:,}; "
-            "store the payload elsewhere and send its address"
-        )
+    return MessageTooLarge(
+        f"message {message.id!r}: its body of {len(message.body):,} bytes is over the limit of {max_body:,}; "
+        "store the payload elsewhere and send its address"
+    )
 
 
-def _check_instants(message: Message) -> None:
-    for name in ("time", "deliver_at", "expires"):
-        instant = getattr(message, name)
-        if instant is None:
-            continue
-        if not isinstance(instant, datetime) or instant.tzinfo is None:
-            raise InvalidMessage(f"message {message.id!r}: {name} must be an aware datetime, got {instant!s}")
-        if not MINYEAR < instant.year < MAXYEAR:  # in UTC it could lie outside of what a datetime can say
-            raise InvalidMessage(f"message {message.id!r}: {name} is out of range: {instant}")
+def _check_instant(message: Message, name: str, instant: datetime) -> None:
+    if not isinstance(instant, datetime) or instant.tzinfo is None:  # type: ignore[redundant-expr]  # untyped callers
+        raise InvalidMessage(f"message {message.id!r}: {name} must be an aware datetime, got {instant!s}")
+    if not MINYEAR < instant.year < MAXYEAR:  # in UTC it could lie outside of what a datetime can say
+        raise InvalidMessage(f"message {message.id!r}: {name} is out of range: {instant}")
 
 
 def _check_text(message: Message) -> None:
     """One pass over every text of the message: its size, and no control characters, which brokers treat unalike."""
     texts = [message.id, message.source, message.type]
     texts += (message.subject or "", message.key or "", message.content_type or "")
-    for mapping in (message.extensions, message.headers):
-        texts += mapping.keys()
-        texts += mapping.values()
+    named = message.extensions or message.headers
+    if named:
+        texts += (*message.extensions, *message.extensions.values())
+        texts += (*message.headers, *message.headers.values())
     try:
         joined = "".join(texts)
     except TypeError:
@@ -152,7 +154,8 @@ def _check_text(message: Message) -> None:
         )
     if not joined.isprintable():
         raise InvalidMessage(f"message {message.id!r}: a header or attribute holds a control character")
-    _check_names(message)
+    if named:
+        _check_names(message)
 
 
 def _check_names(message: Message) -> None:

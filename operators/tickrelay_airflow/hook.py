@@ -25,7 +25,9 @@ class QueueHook(BaseHook):
     Broker and ledger of one Airflow connection; both are opened when first needed, once per process.
 
     Args:
-        conn_id: a connection of type `tickrelay`, whose extras hold `broker`, `ledger` and `deployment`.
+        conn_id: a connection of type `tickrelay`, whose extras hold `broker` (or `broker_conn_id`), `ledger` and
+            `deployment`; or of a broker's own type (`amqp`, `kafka`, `redis`, `sqlite`), with the ledger of
+            `TICKRELAY_LEDGER`, if any.
     """
 
     conn_name_attr = "conn_id"
@@ -74,10 +76,7 @@ class QueueHook(BaseHook):
         """
         ledger = self.ledger
         if ledger is None:
-            raise ConfigurationError(
-                f"{purpose} needs a ledger: put its URL into the field 'Ledger URL' of connection {self.conn_id!r}, "
-                "the same one that the consumers use"
-            )
+            raise ConfigurationError(f"{purpose} needs a ledger: {self.settings.how_to_name_a_ledger()}")
         return ledger
 
     def publish(self, queue: str, messages: Sequence[Message], *, timeout: float = 30.0) -> None:
@@ -110,3 +109,14 @@ class QueueHook(BaseHook):
             return True, pool.probe(self.settings)
         except Exception as error:  # noqa: BLE001 - whatever is wrong belongs in the answer
             return False, f"{type(error).__name__}: {error}"
+
+
+class AmqpHook(QueueHook):
+    """The same for a connection of type `amqp`, which no provider of Airflow's has."""
+
+    default_conn_name = "amqp_default"
+    conn_type = "amqp"
+    hook_name = "RabbitMQ (AMQP)"
+
+    def __init__(self, conn_id: str = default_conn_name) -> None:
+        super().__init__(conn_id)

@@ -24,7 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [_modules("tickrelay_airflow.sensor")],
         "hooks": [_modules("tickrelay_airflow.hook")],
         "triggers": [_modules("tickrelay_airflow.triggers.queue")],
-        "connection-types": [_connection_type()],
+        "connection-types": [_tickrelay(), _amqp()],
         "extra-links": ["tickrelay_airflow.links.MessagesLink"],
         "task-decorators": [{"name": "publish", "class-name": "tickrelay_airflow.decorators.publish_task"}],
         "cli": ["tickrelay_airflow.cli.get_commands"],
@@ -36,7 +36,7 @@ def _modules(*names: str) -> dict[str, Any]:
     return {"integration-name": _INTEGRATION, "python-modules": list(names)}
 
 
-def _connection_type() -> dict[str, Any]:
+def _tickrelay() -> dict[str, Any]:
     return {
         "connection-type": "tickrelay",
         "hook-class-name": "tickrelay_airflow.hook.QueueHook",
@@ -52,6 +52,10 @@ def _connection_type() -> dict[str, Any]:
                 "Where messages go: sqlite:////var/lib/tickrelay/queue.db, amqp://, kafka://, redis://.",
                 secret=True,
             ),
+            "broker_conn_id": _field(
+                "Broker connection",
+                "Instead of the URL: the id of a connection of type amqp, kafka, redis or sqlite.",
+            ),
             "ledger": _field(
                 "Ledger URL",
                 "Where their lives are kept: sqlite:////var/lib/tickrelay/ledger.db, postgresql://. "
@@ -62,6 +66,35 @@ def _connection_type() -> dict[str, Any]:
                 "Deployment name",
                 "Part of every message id: keep it when the deployment moves; two deployments need two names.",
                 default="airflow",
+            ),
+        },
+    }
+
+
+def _amqp() -> dict[str, Any]:
+    return {
+        "connection-type": "amqp",
+        "hook-class-name": "tickrelay_airflow.hook.AmqpHook",
+        "hook-name": "RabbitMQ (AMQP)",
+        "ui-field-behaviour": {
+            "hidden-fields": [],
+            "relabeling": {"schema": "Virtual host"},
+            "placeholders": {"port": "5672, with TLS 5671", "schema": "/"},
+        },
+        "conn-fields": {
+            "tls": {
+                "label": "TLS",
+                "description": "Whether the server speaks TLS; its certificate is verified.",
+                "schema": {"type": ["boolean", "null"], "default": False},
+            },
+            "cafile": _field("CA certificates", "File of the certificates to trust instead of the system's."),
+            "certfile": _field("Client certificate", "PEM file, for mutual TLS."),
+            "keyfile": _field("Client key", "PEM file of its private key."),
+            "auth": _field("Login by", "plain (login and password), or external (the client certificate)."),
+            "management": _field(
+                "Management API",
+                "http://host:15672 or with https; without it queues of others and their figures can't be seen.",
+                secret=True,
             ),
         },
     }

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.parent == Path(__file__).parent]
     for item in here:
         item.add_marker(pytest.mark.acceptance)
-    order = {"test_kills": 0, "test_up": 2}
+    order = {"test_kills": 0, "test_brokers_up": 0, "test_up": 2}
     here.sort(key=lambda item: order.get(item.path.stem, 1))
     items[:] = [item for item in items if item not in here] + here
 
@@ -95,6 +95,12 @@ class System:
         ):
             return database.execute("SELECT count(*) FROM order_effects").fetchone()[0]
         return 0
+
+    def message_id(self) -> str:
+        """The id of a message that was carried out."""
+        ledger = f"file:{self.home / 'ledger.db'}?mode=ro"
+        with closing(sqlite3.connect(ledger, uri=True, timeout=10)) as database:
+            return database.execute("SELECT message_id FROM order_effects LIMIT 1").fetchone()[0]
 
     def processes(self) -> list[psutil.Process]:
         """Everything that belongs to it, by session and by environment, so that an orphan can't hide."""
@@ -190,8 +196,17 @@ def system(any_system: System) -> System:
     return any_system
 
 
-def _keep_logs(system: System, artifacts: Path) -> None:
-    target = artifacts / "up-logs"
+@pytest.fixture
+def elsewhere(project: Path, tmp_path: Path, artifacts: Path, request) -> Iterator[System]:
+    """A system of this test's own, not started yet."""
+    system = System(project, tmp_path / "elsewhere")
+    yield system
+    _keep_logs(system, artifacts, f"up-logs-{request.node.callspec.id}")
+    system.kill_everything()
+
+
+def _keep_logs(system: System, artifacts: Path, name: str = "up-logs") -> None:
+    target = artifacts / name
     shutil.rmtree(target, ignore_errors=True)
     with suppress(OSError):
         shutil.copytree(system.home / "logs", target)

@@ -11,7 +11,10 @@ from tickrelay_messaging.errors import ConfigurationError
 
 # Greedy up to the last @ before the path: a password may hold an @ that nobody escaped.
 _USERINFO = re.compile(r"(?<=//)([^/?#:@]*):[^/?#]*@")
-_PARAMETER = re.compile(r"([?&;][^=&;]*(?:pass|secret|token|key|credential)[^=&;]*=)[^&;#]*", re.IGNORECASE)
+_PARAMETER = re.compile(
+    r"([?&;](?:[^=&;]*(?:pass|secret|token|key|credential)[^=&;]*|sasl\.(?!mechanism|username)[^=&;]*)=)[^&;#]*",
+    re.IGNORECASE,
+)
 
 
 def redact(url: str) -> str:

@@ -41,7 +41,7 @@ class PublishContract(ContractCase):
         """Declaring is idempotent: the queue keeps its messages and its groups."""
         broker.publish(queue, self.messages(2))
         broker.declare(QueueSpec(queue))
-        assert [QueueSpec(queue)] == [spec for spec in broker.queues() if spec.name == queue]
+        assert [(DEFAULT_GROUP,)] == [spec.groups for spec in broker.queues() if spec.name == queue]
         with broker.subscribe(queue) as subscription:
             assert ["m0", "m1"] == ids_of(self.take(subscription, 2))
 

@@ -35,7 +35,9 @@ def up(
     ] = "examples/orders/consumer.py:consumer",
     broker: Annotated[
         str | None,
-        typer.Option("--broker", metavar="URL", help="The broker; by default queue.db in the home."),
+        typer.Option(
+            "--broker", metavar="URL", help="amqp://, kafka:// or redis://; by default queue.db in the home."
+        ),
     ] = None,
     ledger: Annotated[
         str | None,
@@ -88,6 +90,8 @@ def up(
         rate=rate if demo else 0,
     )
     settings.check()
+    if broker is not None:
+        settings.reach_broker()
     return _run(settings, begun, seconds, as_json)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tickrelay_messaging.brokers import open_broker
+from tickrelay_messaging.brokers.urls import redact
 from tickrelay_messaging.ledger import open_ledger
 
 if TYPE_CHECKING:
@@ -61,7 +62,12 @@ def probe(settings: Settings) -> str:
     """
     with open_broker(settings.broker) as fresh:
         fresh.check()
-        answer = f"broker answers with {len(fresh.queues())} queues"
+        queues = len(fresh.queues())
+    named = settings.broker_conn_id != settings.conn_id
+    place = f"connection {settings.broker_conn_id!r}, " if named else ""
+    answer = f"broker answers ({place}{redact(settings.broker).partition('?')[0]})"
+    if queues:  # not every broker has a list
+        answer += f" with {queues} queues"
     if settings.ledger is None:
         return f"{answer}; no ledger: publishing works, sensors and the Messages page don't"
     with open_ledger(settings.ledger) as book:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tickrelay_airflow.local.orders import OrderBook
 from tickrelay_airflow.local.web import Web
-from tickrelay_messaging.brokers.base import Broker
+from tickrelay_messaging.brokers.base import Broker, GroupStats
 from tickrelay_messaging.errors import TickrelayError
 from tickrelay_messaging.ledger.base import Ledger
 from tickrelay_messaging.ledger.records import DeadFilter
@@ -23,7 +23,7 @@ class Figures:
     One look at the system, all queues together.
 
     Attributes:
-        published: messages confirmed by the broker, those of repeated tasks too.
+        published: messages confirmed by the broker, those of repeated tasks too; None if it doesn't count them.
         ready: on a queue, not handed out.
         in_flight: in a handler's hands.
         repeats: deliveries that were dropped because their effect was there already.
@@ -31,7 +31,7 @@ class Figures:
     """
 
     ticks: int = 0
-    published: int = 0
+    published: int | None = 0
     effects: int = 0
     ready: int = 0
     in_flight: int = 0
@@ -73,7 +73,7 @@ class Gauge:
         return Figures(
             ticks=self._web.ticks,
             broken=self._web.broken,
-            published=sum({group.queue: group.published or 0 for group in groups}.values()),
+            published=_published(groups),
             ready=sum(group.ready for group in groups),
             in_flight=sum(route.claimed for route in routes),
             effects=sum(route.done for route in routes),
@@ -98,3 +98,11 @@ class Gauge:
             self._latency_at = time.monotonic() + _LATENCY_EVERY
             self._latency = self._book.latency()
         return self._latency
+
+
+def _published(groups: list[GroupStats]) -> int | None:
+    """Over all queues, each of which has its count in every group's row."""
+    counts = {group.queue: group.published for group in groups}
+    if groups and None in counts.values():
+        return None
+    return sum(count or 0 for count in counts.values())

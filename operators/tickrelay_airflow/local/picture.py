@@ -111,7 +111,7 @@ def _numbers(figures: Figures) -> Table:
     table = Table.grid(padding=(0, 3))
     columns = {
         "ticks": figures.ticks,
-        "published": figures.published,
+        "published": _count(figures.published),
         "effects": figures.effects,
         "in flight": figures.in_flight + figures.ready,
         "waiting": figures.waiting,
@@ -126,6 +126,10 @@ def _numbers(figures: Figures) -> Table:
     return table
 
 
+def _count(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
 def _style(name: str, value: object) -> str:
     return "bold red" if name == "dead letters" and value else "bold"
 
@@ -138,8 +142,8 @@ def _components(states: Mapping[str, tuple[str, str]]) -> Text:
 def _sentence(figures: Figures, states: Mapping[str, tuple[str, str]]) -> str:
     down = [f"{name} {state}" for name, (state, _) in states.items() if state != "running"]
     numbers = (
-        f"ticks {figures.ticks}, published {figures.published}, effects {figures.effects}, retries {figures.retries}, "
-        f"dead {figures.dead}"
+        f"ticks {figures.ticks}, published {_count(figures.published)}, effects {figures.effects}, "
+        f"retries {figures.retries}, dead {figures.dead}"
     )
     return f"{numbers} ({', '.join(down)})" if down else numbers
 

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tickrelay_airflow.local.home import Home
-from tickrelay_messaging.errors import ConfigurationError
+from tickrelay_messaging.brokers import open_broker
+from tickrelay_messaging.brokers.urls import redact
+from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 
 DEMO_SHOP = Path("examples/orders/shop.py")
 """The demo's order generator, from the project folder."""
@@ -36,8 +38,8 @@ class LocalSettings:
     project: Path
     dags: Path
     consumer: str | None
-    broker: str
-    ledger: str
+    broker: str = field(repr=False)
+    ledger: str = field(repr=False)
     web: int
     metrics: int
     rate: float
@@ -72,3 +74,19 @@ class LocalSettings:
             raise ConfigurationError(
                 f"{self.home.path} can't be written to; name another with --home DIRECTORY"
             )
+
+    def reach_broker(self) -> None:
+        """
+        See that the broker is there and lets us in.
+
+        Raises:
+            ConfigurationError: it isn't, or doesn't; the text holds no password.
+        """
+        try:
+            with open_broker(self.broker) as broker:
+                broker.check()
+        except TickrelayError as error:
+            raise ConfigurationError(
+                f"the broker {redact(self.broker)} can't be used: {error}. Nothing was started; start the broker or "
+                "correct --broker URL, or leave it out for the embedded one"
+            ) from error

@@ -18,7 +18,7 @@ class Summary:
 
     Attributes:
         ticks: scheduled DAG runs that have ended well.
-        published: messages published and confirmed: orders with the demo, else all of the broker's.
+        published: messages published and confirmed: orders with the demo, else all of the broker's, if it counts them.
         effects: effects carried out of these.
         duplicates: effects beyond the first of an order.
         lost: published orders that have neither an effect nor a dead letter.
@@ -27,7 +27,7 @@ class Summary:
     """
 
     ticks: int
-    published: int
+    published: int | None
     effects: int
     duplicates: int | None
     lost: int | None
@@ -52,7 +52,8 @@ class Summary:
 
     def sentence(self) -> str:
         """For people."""
-        text = f"{self.ticks} ticks, {self.published} published, {self.effects} effects, {self.dead} dead letters"
+        published = "an unknown number" if self.published is None else self.published
+        text = f"{self.ticks} ticks, {published} published, {self.effects} effects, {self.dead} dead letters"
         if self.lost is None:
             return text
         return f"{text}, {self.duplicates} duplicates, {self.lost} lost, {self.pending} not published yet"

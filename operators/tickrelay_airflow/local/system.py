@@ -24,7 +24,7 @@ from tickrelay_messaging.brokers import open_broker
 from tickrelay_messaging.ledger import open_ledger
 
 _LOOK = 0.5
-DRAIN = 30.0
+DRAIN = 60.0
 """Longest wait, in seconds, for the last orders at the end of a run with an end."""
 
 

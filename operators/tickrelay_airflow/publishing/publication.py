@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from tickrelay_messaging.brokers.base import QueueSpec
 from tickrelay_messaging.errors import UnknownQueue
 from tickrelay_messaging.failpoints import failpoint
+from tickrelay_messaging.seen import SeenIds
 
 if TYPE_CHECKING:
     from tickrelay_airflow.hook import QueueHook
@@ -67,7 +67,7 @@ class Publication:
         self._ledger = hook.ledger
         self._declare = declare
         self._info = info
-        self._named: set[bytes] = set()
+        self._named = SeenIds()
         self.result = Published(info.id, info.queue, ledger=self._ledger.id if self._ledger else None)
         self.ordinal = 0
 
@@ -87,7 +87,7 @@ class Publication:
         """
         for chunk in chunks(messages):
             proceed()
-            new = [message for message in chunk if self._is_new(message)]
+            new = [message for message in chunk if self._named.add(_bytes_of(message.id))]
             if self.ordinal > 1 and self._ledger is not None:
                 self.result.already_done += self._ledger.batches.known(self._info.queue, new)
             failpoint("publish.before_send")
@@ -97,12 +97,6 @@ class Publication:
             self.result.distinct += len(new)
         self._close()
         return self.result
-
-    def _is_new(self, message: Message) -> bool:
-        """Whether the id is the first of its kind in the batch. It costs about 100 bytes of memory a message."""
-        count = len(self._named)
-        self._named.add(UUID(message.id).bytes)
-        return len(self._named) > count
 
     def _put(self, chunk: list[Message]) -> None:
         try:
@@ -120,6 +114,11 @@ class Publication:
             self._ledger.batches.close(
                 self._info.id, self.ordinal, count=self.result.distinct, already_done=self.result.already_done
             )
+
+
+def _bytes_of(name: str) -> bytes:
+    """A UUID's bytes, in a fraction of the time that making a UUID takes."""
+    return bytes.fromhex(name.replace("-", ""))
 
 
 def chunks(messages: Iterable[Message]) -> Iterator[list[Message]]:

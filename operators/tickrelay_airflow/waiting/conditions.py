@@ -121,6 +121,8 @@ class Drained(Condition):
         """
         # The broker first: what it has been told to forget is in the ledger by then, so nothing slips
         # between.
+        # Where the broker can't tell what is in flight, it counts as ready until it's acknowledged (Kafka's lag), or is
+        # seen by nobody (RabbitMQ without its management API): then a message in hand shows in the ledger only.
         at_broker = self._group(broker.stats(self.queue))
         if at_broker.ready or at_broker.in_flight:
             return None

@@ -4,28 +4,15 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
-import shutil
-import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from tests.services.airflow import own_home
 
-# Airflow reads its settings when it is imported, so this comes first. Nobody's own home or database is touched.
-if "tickrelay-airflow-" not in os.environ.get("AIRFLOW_HOME", ""):
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="tickrelay-airflow-")
-    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
-for name in [name for name in os.environ if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))]:
-    del os.environ[name]
-os.environ |= {
-    "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parents[3] / "dags"),
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{os.environ['AIRFLOW_HOME']}/airflow.db",
-    "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-the-tests-of-this-repository-" + "0" * 32,
-}
+own_home()  # before Airflow is imported
 
 
 def pytest_collection_modifyitems(items):
@@ -42,6 +29,14 @@ def airflow_db():
     from airflow.utils.db import initdb
 
     initdb()
+
+
+@pytest.fixture(scope="session")
+def airflow_app(airflow_db):
+    """Airflow's own API server, pages mounted by the plugin."""
+    from airflow.api_fastapi.app import create_app
+
+    return create_app(apps="core")
 
 
 @pytest.fixture

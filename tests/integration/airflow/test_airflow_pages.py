@@ -18,14 +18,6 @@ PATH = f"/tickrelay/dags/shop/runs/{RUN}/tasks/publish"
 API = f"/tickrelay/api/dags/shop/runs/{RUN}/tasks/publish"
 
 
-@pytest.fixture(scope="session")
-def airflow_app(airflow_db):
-    """Airflow's own API server, pages mounted by the plugin."""
-    from airflow.api_fastapi.app import create_app
-
-    return create_app(apps="core")
-
-
 @pytest.fixture
 def client(airflow_app, hook, bundle):
     """A browser without a session, and a DAG that Airflow knows."""

@@ -49,7 +49,9 @@ def test_connection_type():
     manager = ProvidersManager()
     fields = {name for name in manager.connection_form_widgets if name.startswith("extra__tickrelay__")}
 
-    assert {f"extra__tickrelay__{name}" for name in ("broker", "ledger", "deployment")} == fields
+    assert {
+        f"extra__tickrelay__{name}" for name in ("broker", "broker_conn_id", "ledger", "deployment")
+    } == fields
     assert (
         "tickrelay_airflow.hook.QueueHook" == ProvidersManagerTaskRuntime().hooks["tickrelay"].hook_class_name
     )

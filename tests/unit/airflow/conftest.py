@@ -4,29 +4,14 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import shutil
-import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.services.airflow import own_home
 
-# Airflow reads its settings when it is imported, so this comes first. Nobody's own home or database is touched.
-if "tickrelay-airflow-" not in os.environ.get("AIRFLOW_HOME", ""):
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="tickrelay-airflow-")
-    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
-for name in [name for name in os.environ if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))]:
-    del os.environ[name]
-os.environ |= {
-    "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parents[3] / "dags"),
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{os.environ['AIRFLOW_HOME']}/airflow.db",
-    "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-the-tests-of-this-repository-" + "0" * 32,
-}
+own_home()  # before Airflow is imported
 
 
 @pytest.fixture
@@ -44,6 +29,14 @@ def hook(urls, monkeypatch):
     connect(monkeypatch, urls)
     yield QueueHook()
     pool.close()
+
+
+@pytest.fixture
+def own_hubs(monkeypatch):
+    """Hubs of this test only."""
+    from tickrelay_airflow.triggers.hub import Hub
+
+    monkeypatch.setattr(Hub, "_shared", {})
 
 
 def connect(monkeypatch, extra: dict[str, Any], conn_id: str = "tickrelay_default") -> None:

@@ -1,13 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""`QueueSensor` and its trigger: what they wait for, what they return, and how they end."""
+"""`QueueSensor`: what it waits for in a queue, what it returns, and how it ends."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import threading
-from contextlib import suppress
 
 import pytest
 from airflow.sdk import DAG
@@ -18,62 +15,17 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     TaskDeferred,
 )
+from tests.unit.airflow.sensing import complete, deferral, publish, sensor
 
-from tickrelay_airflow.connection.settings import Settings
 from tickrelay_airflow.publish import PublishToQueueOperator
 from tickrelay_airflow.sensor import QueueSensor
-from tickrelay_airflow.triggers.hub import Hub
 from tickrelay_airflow.triggers.queue import QueueTrigger
-from tickrelay_airflow.waiting.conditions import Arrived, Drained, Settled, condition_of
+from tickrelay_airflow.waiting.conditions import Drained
 from tickrelay_messaging.brokers.base import QueueSpec
 from tickrelay_messaging.errors import ConfigurationError, LedgerMismatch, TickrelayError, UnknownQueue
 from tickrelay_messaging.ledger.records import DeadFilter, Verdict
-from tickrelay_messaging.message import Message
 
-DEADLINE = 20.0
-"""Seconds after which a test that waits has failed."""
-
-
-@pytest.fixture(autouse=True)
-def own_hubs(monkeypatch):
-    """Hubs of this test only."""
-    monkeypatch.setattr(Hub, "_shared", {})
-
-
-def sensor(**arguments) -> QueueSensor:
-    return QueueSensor(**{"task_id": "wait", "queue": "orders", "timeout": 60, **arguments})
-
-
-def publish(context, *payloads, **arguments) -> dict:
-    task = PublishToQueueOperator(task_id="publish", queue="orders", data=lambda: list(payloads), **arguments)
-    return task.execute(context())
-
-
-def deferral(task, context) -> QueueTrigger:
-    """The trigger a task defers to, made anew from what Airflow would have stored."""
-    with pytest.raises(TaskDeferred) as deferred:
-        task.execute(context)
-    path, kwargs = deferred.value.trigger.serialize()
-    assert "tickrelay_airflow.triggers.queue.QueueTrigger" == path
-    return QueueTrigger(**json.loads(json.dumps(kwargs)))
-
-
-async def fired(trigger) -> dict:
-    async with asyncio.timeout(DEADLINE):
-        return (await anext(trigger.run())).payload
-
-
-def complete(task, context, trigger, meanwhile=None):
-    """Run a trigger to its event, do something once it waits, and let the task go on."""
-
-    async def wait():
-        event = asyncio.create_task(fired(trigger))
-        await asyncio.sleep(0)
-        if meanwhile:
-            await asyncio.to_thread(meanwhile)
-        return await event
-
-    return task.execute_complete(context, asyncio.run(wait()))
+pytestmark = pytest.mark.usefixtures("own_hubs")
 
 
 class TestSettled:
@@ -230,128 +182,6 @@ class TestDrained:
             complete(task, context(), trigger)
 
 
-class TestMessage:
-    def send(self, hook, *messages):
-        hook.broker.publish("orders", messages)
-
-    def test_receives_one(self, hook, context):
-        """
-        A message published while it waits ends the wait and is returned whole; the broker has forgotten it.
-        """
-        task = sensor()
-        trigger = deferral(task, context())
-        message = Message.of({"n": 1}, id="m1", type="t", key="k", headers={"h": "v"})
-        result = complete(task, context(), trigger, lambda: self.send(hook, message))
-
-        expected = {
-            "id": "m1",
-            "source": "tickrelay",
-            "type": "t",
-            "key": "k",
-            "data": {"n": 1},
-            "headers": {"h": "v"},
-        }
-        assert expected == result
-        assert 0 == next(row.ready for row in hook.broker.stats("orders") if row.group == "airflow")
-
-    def test_the_event_carries_ids_only(self, hook, context):
-        """Airflow stores events in its database, where payloads don't belong."""
-        trigger = deferral(sensor(), context())
-        self.send(hook, Message.of("secret", id="m1"))
-        event = asyncio.run(fired(trigger))
-
-        assert {"status": "fulfilled", "outcome": {"number": 1, "message_id": "m1"}} == event
-
-    def test_each_goes_to_one_sensor(self, hook, context):
-        """Two sensors share one hub, and two messages; neither is given twice."""
-        tasks = [sensor(task_id=name) for name in ("a", "b")]
-        contexts = [context(task_id=name) for name in ("a", "b")]
-        triggers = [deferral(task, own) for task, own in zip(tasks, contexts, strict=True)]
-
-        async def both():
-            events = [asyncio.create_task(fired(trigger)) for trigger in triggers]
-            await asyncio.to_thread(self.send, hook, Message.of(1, id="m1"), Message.of(2, id="m2"))
-            return await asyncio.gather(*events)
-
-        events = asyncio.run(both())
-        results = [
-            task.execute_complete(own, event)
-            for task, own, event in zip(tasks, contexts, events, strict=True)
-        ]
-
-        assert {"m1", "m2"} == {result["id"] for result in results}
-        assert 1 == len(Hub._shared)
-
-    def test_one_message_two_sensors(self, hook, context):
-        """With one message one sensor goes on and the other keeps waiting."""
-        triggers = [deferral(sensor(task_id=name), context(task_id=name)) for name in ("a", "b")]
-
-        async def race():
-            events = {asyncio.create_task(fired(trigger)) for trigger in triggers}
-            await asyncio.to_thread(self.send, hook, Message.of(1, id="m1"))
-            done, waiting = await asyncio.wait(events, timeout=DEADLINE, return_when=asyncio.FIRST_COMPLETED)
-            more, waiting = await asyncio.wait(waiting, timeout=0.3)
-            for event in waiting:
-                event.cancel()
-                with suppress(asyncio.CancelledError):
-                    await event
-            return len(done | more), len(waiting)
-
-        assert (1, 1) == asyncio.run(race())
-
-    def test_running_again_gives_the_same_message(self, hook, context):
-        """
-        A trigger that runs again elsewhere, a retry and a clear are given what the task was given before.
-        """
-        trigger = deferral(sensor(), context())
-        self.send(hook, Message.of(1, id="m1"), Message.of(2, id="m2"))
-        first, again = asyncio.run(fired(trigger)), asyncio.run(fired(trigger))
-
-        assert first == again
-        assert "m1" == sensor().execute(context(try_number=2))["id"]
-        assert "m2" == sensor().execute(context(run_id="run-2"))["id"]
-
-    @pytest.mark.parametrize(
-        ("match", "expected"),
-        [
-            ({"type": "paid"}, "m2"),
-            ({"key": "k3"}, "m3"),
-            ({"headers": {"region": "eu"}}, "m3"),
-            ({"data": {"n": 2}}, "m2"),
-            ({"data": {"n": 3}, "type": "t"}, "m3"),
-        ],
-    )
-    def test_match(self, hook, context, match, expected):
-        """The oldest message of which everything named is equal."""
-        hook.broker.declare(QueueSpec("orders", ("airflow",)))
-        others = {
-            "m1": {},
-            "m2": {"type": "paid"},
-            "m3": {"type": "t", "key": "k3", "headers": {"region": "eu"}},
-        }
-        self.send(hook, *(Message.of({"n": int(name[1])}, id=name, **others[name]) for name in others))
-        task = sensor(match=match)
-
-        assert expected == complete(task, context(), deferral(task, context()))["id"]
-
-    def test_what_can_t_be_read_is_a_dead_letter(self, hook, context):
-        """An undecodable body blocks nothing behind it, and its bytes are kept."""
-        hook.broker.declare(QueueSpec("orders", ("airflow",)))
-        self.send(hook, Message(id="bad", body=b"{not json"), Message.of(1, id="good"))
-        task = sensor()
-
-        assert "good" == complete(task, context(), deferral(task, context()))["id"]
-        (dead,) = hook.ledger.dead_letters.list(DeadFilter(queue="orders"))
-        assert b"{not json" == hook.ledger.dead_letters.show(dead.number).body
-
-    def test_bytes(self, hook, context):
-        """A body that isn't JSON arrives as base64."""
-        hook.broker.declare(QueueSpec("orders", ("airflow",)))
-        self.send(hook, Message(id="m1", body=b"\xff\x00", content_type="application/octet-stream"))
-
-        assert "/wA=" == sensor(deferrable=False).execute(context())["body_base64"]
-
-
 class TestOtherModes:
     def test_poke(self, hook, context, carry_out):
         """In poke mode it waits in the worker, and returns the same."""
@@ -413,125 +243,6 @@ class TestArguments:
         """What could never work is an import error."""
         with pytest.raises(ConfigurationError, match=match):
             sensor(**arguments)
-
-
-class TestTrigger:
-    @pytest.mark.parametrize(
-        "condition",
-        [
-            Settled("q", "g", {"b": 1, "c": None}),
-            Drained("q", "g"),
-            Arrived("q", "g", taker="t", match={"data": {"a": [1, None]}}),
-        ],
-    )
-    def test_conditions_survive_storage(self, condition):
-        """What goes through Airflow's database as JSON comes back equal."""
-        trigger = QueueTrigger("c", condition.as_dict())
-        _, kwargs = trigger.serialize()
-        again = QueueTrigger(**json.loads(json.dumps(kwargs)))
-
-        assert condition == condition_of(again.condition)
-        assert trigger.serialize() == again.serialize()
-
-    def test_tolerates_what_another_version_stored(self):
-        """A trigger can always be made: one that can't would block its number in the triggerer."""
-        assert QueueTrigger(newer_argument=1).serialize()[1] == {
-            "conn_id": "tickrelay_default",
-            "condition": {},
-        }
-
-    def test_no_url_is_stored(self, hook, context):
-        """URLs, which may hold passwords, stay in the connection."""
-        assert "sqlite" not in json.dumps(deferral(sensor(), context()).serialize()[1])
-
-    def test_an_unknown_condition_ends_with_an_error(self, hook):
-        """What this version doesn't know is an error event, not a trigger that is gone."""
-        event = asyncio.run(fired(QueueTrigger(condition={"until": "doomsday"})))
-
-        assert "error" == event["status"]
-        assert "doomsday" in event["error"]
-
-    def test_a_missing_connection_ends_with_an_error(self):
-        """The task fails with the reason."""
-        event = asyncio.run(fired(QueueTrigger("nowhere", Drained("q", "g").as_dict())))
-
-        assert "AIRFLOW_CONN_NOWHERE" in event["error"]
-
-
-class TestHub:
-    def test_many_sensors_one_hub_few_threads(self, hook, context):
-        """Two hundred waiting sensors cost three threads, and the loop stays free."""
-        hook.broker.declare(QueueSpec("orders", ("airflow",)))
-        before = threading.active_count()
-
-        async def wait():
-            triggers = [
-                QueueTrigger(condition=Arrived("orders", "airflow", taker=f"t{n}").as_dict())
-                for n in range(200)
-            ]
-            events = [asyncio.create_task(fired(trigger)) for trigger in triggers]
-            await asyncio.to_thread(
-                wait_until, lambda: sum(hub.waiting for hub in Hub._shared.values()) == 200
-            )
-            threads = threading.active_count() - before
-            await asyncio.to_thread(
-                hook.broker.publish, "orders", [Message.of(n, id=f"m{n}") for n in range(200)]
-            )
-            found = await asyncio.gather(*events)
-            return threads, {event["outcome"]["message_id"] for event in found}
-
-        threads, found = asyncio.run(wait())
-
-        assert threads <= 4  # three of the hub's, one of asyncio's default executor
-        assert 200 == len(found)
-
-    def test_a_service_that_is_down_is_waited_for(self, hook, monkeypatch):
-        """Broker or ledger failing is no reason to fail a sensor: it goes on when they are back."""
-        from tickrelay_airflow.triggers import hub as module
-        from tickrelay_messaging.errors import LedgerUnavailable
-
-        monkeypatch.setattr(module, "PAUSE", 0.05)
-        monkeypatch.setattr(module, "SAFETY", 0.05)
-        answers = iter([LedgerUnavailable("down"), LedgerUnavailable("down"), {"fine": True}])
-
-        class Flaky(Drained):
-            def check(self, broker, ledger):
-                answer = next(answers)
-                if isinstance(answer, Exception):
-                    raise answer
-                return answer
-
-        async def wait():
-            async with asyncio.timeout(DEADLINE):
-                return await Hub.shared(Settings.load("tickrelay_default")).until(Flaky("q", "g"))
-
-        assert {"fine": True} == asyncio.run(wait())
-
-    def test_nobody_left_nothing_received(self, hook, context):
-        """When the last sensor gives up, messages stay on the queue for the next one."""
-        trigger = deferral(sensor(), context())
-
-        async def give_up():
-            event = asyncio.create_task(fired(trigger))
-            await asyncio.to_thread(wait_until, lambda: any(hub.waiting for hub in Hub._shared.values()))
-            event.cancel()
-            with suppress(asyncio.CancelledError):
-                await event
-
-        asyncio.run(give_up())
-        (hub,) = Hub._shared.values()
-        wait_until(lambda: not hub._receivers and not hub._checking)
-        wait_until(lambda: all(not row.consumers for row in hook.broker.stats("orders")))
-
-
-def wait_until(condition, deadline: float = DEADLINE) -> None:
-    """Wait for something that another thread does; there is no event to wait for."""
-    ended = threading.Event()
-    for _ in range(int(deadline / 0.02)):
-        if condition():
-            return
-        ended.wait(0.02)
-    raise AssertionError("it did not happen in time")
 
 
 class TestMapped:
