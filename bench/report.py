@@ -33,6 +33,7 @@ class Row:
         value: the figure, in `unit`.
         goal: what the project has promised for it, or "".
         met: whether the goal was met; None where there is none.
+        ratio: ours to this one, where more is known than two figures tell, as from rounds; else it is worked out.
     """
 
     what: str
@@ -41,19 +42,14 @@ class Row:
     unit: str
     goal: str = ""
     met: bool | None = None
+    ratio: float | None = None
 
 
 def show(title: str, rows: Sequence[Row]) -> None:
     """Print a table; its ratio column compares ours with each peer."""
     table = Table(title=title, title_justify="left", show_edge=False)
-    for name, side in (
-        ("what", "left"),
-        ("setting", "left"),
-        ("value", "right"),
-        ("ours is", "right"),
-        ("goal", "left"),
-    ):
-        table.add_column(name, justify="left" if side == "left" else "right")
+    for name in ("what", "setting", "value", "ours is", "goal"):
+        table.add_column(name, justify="right" if name in ("value", "ours is") else "left")
     for number, row in enumerate(rows):
         table.add_row(
             row.what, row.setting, f"{_figure(row.value)} {row.unit}", _ratio(rows, number), _goal(row)
@@ -63,12 +59,16 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 
 def _figure(value: float) -> str:
+    if value != value:  # noqa: PLR0124 - not a number: nothing was measured
+        return "-"
     return f"{value:,.0f}" if value >= 1000 else f"{value:,.3g}"
 
 
 def _ratio(rows: Sequence[Row], number: int) -> str:
     """Ours of the same setting against a peer's row, or our first row where there is none."""
     other = rows[number]
+    if other.ratio is not None:
+        return f"{other.ratio:.2f} x"
     ours = [row for row in rows if row.what == OURS and row.unit == other.unit]
     if other.what == OURS or not ours or not other.value:
         return ""
@@ -77,7 +77,7 @@ def _ratio(rows: Sequence[Row], number: int) -> str:
 
 
 def _goal(row: Row) -> str:
-    mark = {True: " met", False: " [bold red]MISSED[/]", None: ""}[row.met]
+    mark = {True: " [green]met[/]", False: " [bold red]MISSED[/]", None: ""}[row.met]
     return row.goal + mark
 
 

@@ -35,6 +35,10 @@ class Health:
         )
         return [text for failed, text in checks if failed]
 
+    def notes(self) -> list[str]:
+        """What is being cured."""
+        return list(self._shared.deaf.values())
+
     def is_ready(self) -> bool:
         """Whether it takes messages now."""
         return not self._shared.stopping.is_set() and not self.problems()

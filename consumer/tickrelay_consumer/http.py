@@ -64,7 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, generate_latest(self.metrics.registry), CONTENT_TYPE_LATEST)
         elif path == "/healthz":
             problems = self.health.problems()
-            self._answer(503 if problems else 200, "\n".join(problems or ["ok"]).encode())
+            text = "\n".join([*(problems or ["ok"]), *self.health.notes()])
+            self._answer(503 if problems else 200, text.encode())
         elif path == "/readyz":
             self._answer(*((200, b"ready") if self.health.is_ready() else (503, b"not ready")))
         else:

@@ -96,6 +96,12 @@ class Metrics:
         self.service_errors = Counter(
             "tickrelay_consumer_service_errors", "Errors of broker or ledger", ("service",), registry=registry
         )
+        self.deaf = Counter(
+            "tickrelay_consumer_deaf",
+            "Connections that brought nothing although messages waited, and were replaced",
+            ("queue", "group"),
+            registry=registry,
+        )
         self.latency = Histogram(
             "tickrelay_consumer_latency_seconds",
             "From publishing to the handler's start",

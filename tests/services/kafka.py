@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -88,30 +89,33 @@ class Kafka:
     """
     Args:
         folder: for its data, settings and logs.
+        listeners: beside the plain one: name -> `host:port`.
         settings: beside or instead of those for tests.
 
     Attributes:
         address: `host:port` for clients.
+        controller: `host:port` for other nodes.
+        settings: written when it is formatted.
         server: its process; `kill`, `restart` and `signal` are there.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, listeners: Mapping[str, str] | None = None, **settings: str) -> None:
         port, controller = free_ports(2)
-        self.address = f"127.0.0.1:{port}"
+        self.address, self.controller = f"127.0.0.1:{port}", f"127.0.0.1:{controller}"
         self._java = [need("java"), *_JAVA, "-cp", f"{jars()}/*"]
-        listeners = f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}"
-        written = {
+        everywhere = {"PLAINTEXT": self.address, "CONTROLLER": self.controller, **(listeners or {})}
+        listening = ",".join(f"{name}://{address}" for name, address in everywhere.items())
+        self.settings = {
             **_SETTINGS,
-            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
-            "listeners": listeners,
-            "advertised.listeners": listeners,
+            "controller.quorum.bootstrap.servers": self.controller,
+            "listeners": listening,
+            "advertised.listeners": listening,
             "log.dirs": f"{folder}/data",
             **settings,
         }
-        self._settings = folder / "server.properties"
-        self._settings.write_text("".join(f"{name}={value}\n" for name, value in written.items()))
+        self._file = folder / "server.properties"
         self.server = Server(
-            [*self._java, "kafka.Kafka", str(self._settings)], self._answers, folder / "server.log"
+            [*self._java, "kafka.Kafka", str(self._file)], self._answers, folder / "server.log"
         )
 
     def url(self, options: str = "") -> str:
@@ -120,27 +124,26 @@ class Kafka:
 
     def start(self) -> None:
         """Format, start and warm it: the very first consumer group waits for an internal topic."""
-        cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(self._settings)]
+        self.format(new_id(), "--standalone")
+        self.server.start()
+        self.warm()
+
+    def format(self, cluster: str, *options: str) -> None:
+        """Make its storage, as one node of a cluster."""
+        self._file.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._file), *options]
         done = subprocess.run([*self._java, *tool], capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.fail(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
-        self.server.start()
-        self._warm()
 
     def admin(self) -> AdminClient:
         """A bare client, for faults no broker of ours would make."""
         return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
 
-    def _answers(self) -> bool:
-        try:
-            return bool(self.admin().list_topics(timeout=1).brokers)
-        except KafkaException:
-            return False
-
-    def _warm(self) -> None:
+    def warm(self, *, replicas: int = 1) -> None:
+        """Have a consumer group, until it has its share."""
         admin = self.admin()  # kept until the answer is there, or it would end with its client
-        admin.create_topics([NewTopic("warm", 1, 1)])["warm"].result(10)
+        admin.create_topics([NewTopic("warm", 1, replicas)])["warm"].result(10)
         settings = {"bootstrap.servers": self.address, "group.id": "warm", "log_level": 0}
         consumer = Consumer(settings)
         consumer.subscribe(["warm"])
@@ -148,3 +151,17 @@ class Kafka:
         while not consumer.assignment() and time.monotonic() < deadline:
             consumer.poll(0.05)
         consumer.close()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.admin().list_topics(timeout=1).brokers)
+        except KafkaException:
+            return False
+
+
+def new_id() -> str:
+    """An id for a cluster or a folder, as Kafka writes them; it takes none that begins with a dash."""
+    while True:
+        made = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+        if not made.startswith("-"):
+            return made

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.services.certificates import Authority, Certificate
 from tests.services.process import Server, answers, free_ports, need
 
 LIBRARY = Path("/usr/lib/rabbitmq/lib")
@@ -26,6 +28,24 @@ vm_memory_high_watermark.absolute = 512MB
 disk_free_limit.absolute = 50MB
 log.console = true
 log.file = false
+"""
+_TLS_CONFIG = """\
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.cacertfile = {authority}
+ssl_options.certfile = {server.certificate}
+ssl_options.keyfile = {server.key}
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = {strict}
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = EXTERNAL
+ssl_cert_login_from = common_name
+"""
+_CLUSTER_CONFIG = """\
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.randomized_startup_delay_range.min = 0
+cluster_formation.randomized_startup_delay_range.max = 1
+cluster_partition_handling = pause_minority
+net_ticktime = 8
 """
 
 
@@ -43,18 +63,46 @@ class RabbitNode:
         self._scripts = next(iter(sorted(LIBRARY.glob("rabbitmq_server-*/sbin"))), LIBRARY)
         self.port, self.http_port, distribution, self._mapper_port = free_ports(4)
         (folder / "home").mkdir(parents=True)
-        (folder / "rabbitmq.conf").write_text(_CONFIG.format(amqp=self.port, http=self.http_port))
-        (folder / "plugins").write_text("[rabbitmq_management].")
+        self._config = folder / "rabbitmq.conf"
+        self._config.write_text(_CONFIG.format(amqp=self.port, http=self.http_port))
+        (folder / "plugins").write_text("[rabbitmq_management,rabbitmq_auth_mechanism_ssl].")
         self._name = f"t{self.port}@localhost"
         self._env = self._environment(folder, distribution)
-        log = folder / "node.log"
         self._mapper = Server(
             ["epmd", "-address", "127.0.0.1", "-port", str(self._mapper_port)],
             lambda: answers(self._mapper_port),
             folder / "epmd.log",
         )
         # Run as RUNNING_UNDER_SYSTEMD, the script becomes the broker: signals to our child reach it.
-        self._node = Server([str(self._scripts / "rabbitmq-server")], self._is_up, log, env=self._env)
+        self._node = Server(self._command(), self._is_up, folder / "node.log", env=self._env)
+
+    def join(self, first: RabbitNode) -> None:
+        """Share another's port mapper and cookie, before both are started."""
+        self._mapper, self._mapper_port = first._mapper, first._mapper_port
+        for name in ("HOME", "ERL_EPMD_PORT"):
+            self._env[name] = first._env[name]
+        self._node = Server(self._command(), self._is_up, self._config.with_name("node.log"), env=self._env)
+
+    def _command(self) -> list[str]:
+        return [str(self._scripts / "rabbitmq-server")]
+
+    def configure(self, text: str) -> None:
+        """More lines for its configuration, before it is started."""
+        with self._config.open("a") as config:
+            config.write(text)
+
+    def use_tls(self, authority: Authority, server: Certificate, *, strict: bool = True) -> int:
+        """
+        Listen with TLS too, once it is started; the port.
+
+        Args:
+            authority: of the clients' certificates; their common name may log in with EXTERNAL.
+            strict: nobody comes in without a certificate.
+        """
+        (port,) = free_ports(1)
+        words = {"port": port, "authority": authority.file, "server": server, "strict": str(strict).lower()}
+        self.configure(_TLS_CONFIG.format(**words))
+        return port
 
     def _environment(self, folder: Path, distribution: int) -> dict[str, str]:
         quiet = "+sbwt none +S 2:2"
@@ -119,13 +167,41 @@ class RabbitNode:
             pytest.fail(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def add_user(self, user: str, rights: Sequence[str], *, tags: str = "") -> None:
+        """A user whose password is `secret`, with patterns to configure, to write and to read."""
+        self.control("add_user", user, "secret")
+        self.control("set_permissions", user, *rights)
+        if tags:
+            self.control("set_user_tags", user, tags)
+
 
 @contextmanager
-def running_node(folder: Path) -> Iterator[RabbitNode]:
+def running_node(folder: Path, kind: type[RabbitNode] = RabbitNode) -> Iterator[RabbitNode]:
     """A node for as long as the block lasts."""
-    node = RabbitNode(folder)
+    node = kind(folder)
     try:
         node.start()
         yield node
     finally:
         node.stop()
+
+
+@contextmanager
+def running_cluster(folder: Path, size: int = 3) -> Iterator[list[RabbitNode]]:
+    """Nodes of one cluster, which stops serving where it has no majority."""
+    nodes = [RabbitNode(folder / f"node{number}") for number in range(size)]
+    names = [f"cluster_formation.classic_config.nodes.{n} = {node._name}" for n, node in enumerate(nodes, 1)]
+    for node in nodes:
+        node.join(nodes[0])
+        node.configure("\n".join([_CLUSTER_CONFIG, *names, ""]))
+    cookie = folder / "node0" / "home" / ".erlang.cookie"
+    cookie.write_text("TICKRELAYTESTS")
+    cookie.chmod(0o400)
+    try:
+        nodes[0].start()  # alone, or each might begin a cluster of its own
+        with ThreadPoolExecutor(size) as pool:
+            list(pool.map(lambda node: node._node.start(within=100), nodes[1:]))
+        yield nodes
+    finally:
+        for node in nodes:
+            node.stop()

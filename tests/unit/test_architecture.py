@@ -29,7 +29,7 @@ DRIVERS = {
     "pika": ("*/brokers/rabbitmq/*.py",),
     "confluent_kafka": ("*/brokers/kafka/*.py",),
     "redis": ("*/brokers/redis/*.py", "*/ledger/*redis*.py"),
-    "psycopg": ("*/ledger/*postgres*.py",),
+    "psycopg": ("*/ledger/postgres/*.py",),
 }
 NEVER = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}
 """Reading any of these from a broker or a database would run whatever somebody has put there."""

@@ -128,11 +128,11 @@ def _taken(row: GroupStats) -> int:
 
 def _stats(broker: Broker, queue: str, group: str) -> GroupStats | None:
     """A broker that can't list its groups knows only those declared through it, so it is declared where need be."""
-    rows = [row for row in broker.stats(queue) if row.group == group]
+    rows = broker.stats(queue)
     if not rows:
         broker.declare(QueueSpec(queue, (group,)))
-        rows = [row for row in broker.stats(queue) if row.group == group]
-    return rows[0] if rows else None
+        rows = broker.stats(queue)
+    return next((row for row in rows if row.group == group), None)
 
 
 def _has_lanes(broker: Broker, queue: str) -> bool:
