@@ -55,6 +55,9 @@ class RabbitNode:
 
     Args:
         folder: takes its configuration, data and log.
+
+    Attributes:
+        name: what RabbitMQ calls it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +69,7 @@ class RabbitNode:
         self._config = folder / "rabbitmq.conf"
         self._config.write_text(_CONFIG.format(amqp=self.port, http=self.http_port))
         (folder / "plugins").write_text("[rabbitmq_management,rabbitmq_auth_mechanism_ssl].")
-        self._name = f"t{self.port}@localhost"
+        self.name = f"t{self.port}@localhost"
         self._env = self._environment(folder, distribution)
         self._mapper = Server(
             ["epmd", "-address", "127.0.0.1", "-port", str(self._mapper_port)],
@@ -108,7 +111,7 @@ class RabbitNode:
         quiet = "+sbwt none +S 2:2"
         return {
             "HOME": str(folder / "home"),
-            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
@@ -159,7 +162,7 @@ class RabbitNode:
 
     def control(self, *arguments: str) -> str:
         """`rabbitmqctl`; AssertionError with its words if it fails."""
-        command = [str(self._scripts / "rabbitmqctl"), "-n", self._name, *arguments]
+        command = [str(self._scripts / "rabbitmqctl"), "-n", self.name, *arguments]
         done = subprocess.run(
             command, env={**os.environ, **self._env}, capture_output=True, text=True, timeout=60, check=False
         )
@@ -190,7 +193,7 @@ def running_node(folder: Path, kind: type[RabbitNode] = RabbitNode) -> Iterator[
 def running_cluster(folder: Path, size: int = 3) -> Iterator[list[RabbitNode]]:
     """Nodes of one cluster, which stops serving where it has no majority."""
     nodes = [RabbitNode(folder / f"node{number}") for number in range(size)]
-    names = [f"cluster_formation.classic_config.nodes.{n} = {node._name}" for n, node in enumerate(nodes, 1)]
+    names = [f"cluster_formation.classic_config.nodes.{n} = {node.name}" for n, node in enumerate(nodes, 1)]
     for node in nodes:
         node.join(nodes[0])
         node.configure("\n".join([_CLUSTER_CONFIG, *names, ""]))

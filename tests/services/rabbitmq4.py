@@ -55,7 +55,7 @@ class Rabbit4Node(RabbitNode):
 
     def control(self, *arguments: str) -> str:
         """`rabbitmqctl` of the same version; AssertionError with its words if it fails."""
-        command = self._enter(str(self._inside / "rabbitmqctl"), "-n", self._name, *arguments)
+        command = self._enter(str(self._inside / "rabbitmqctl"), "-n", self.name, *arguments)
         done = subprocess.run(
             command, env={**os.environ, **self._env}, capture_output=True, text=True, timeout=60, check=False
         )

@@ -21,15 +21,15 @@ option                meaning
 ====================  ==================================================================================
 
 A queue is a durable fanout exchange `tickrelay:QUEUE`; each group is a quorum queue `tickrelay:QUEUE:GROUP`, bound to
-it. Rights, as regular expressions for `rabbitmqctl set_permissions` (configure, write, read): a publisher needs
-`"" "^tickrelay:" ""`, a consumer `"" "" "^tickrelay:"`, who declares `"^tickrelay:" "^tickrelay:" "^tickrelay:"`.
+it. With lanes the exchange is a direct one, and each group has a quorum queue more for each lane, with a single active
+consumer. `docs/operations/rabbitmq.md` has the rights that publishers, consumers and viewers need.
 
 What AMQP can't tell:
 
 - Which queues there are: `queues` lists what the management API lists, without one what this process declared or used.
-- How many messages other processes hold, and how old the oldest is: `stats` takes the former from the management API,
-  a few seconds old; without one it counts this broker's own subscriptions. The latter is always None.
-- What is in a queue without taking it: there is no `peek`.
+- How many messages are in flight: `stats` has it from the management API, a few seconds old; without one it is None.
+  How old the oldest is: never.
+- What is in a queue without taking it: there is no `peek`, and no `replay` of what was acknowledged.
 - Whether an acknowledgement arrived: one that a broken connection swallowed shows as a message that comes again.
 
 A quorum queue needs a moment to be as durable as its messages: RabbitMQ 3.10 killed less than a second after a group
@@ -53,8 +53,9 @@ from tickrelay_messaging.brokers.base import (
     QueueSpec,
 )
 from tickrelay_messaging.brokers.rabbitmq import settings
+from tickrelay_messaging.brokers.rabbitmq.call import Route
 from tickrelay_messaging.brokers.rabbitmq.link import Link
-from tickrelay_messaging.brokers.rabbitmq.names import exchange_of, queue_of
+from tickrelay_messaging.brokers.rabbitmq.names import exchange_of
 from tickrelay_messaging.brokers.rabbitmq.publisher import Publisher
 from tickrelay_messaging.brokers.rabbitmq.subscription import RabbitSubscription
 from tickrelay_messaging.brokers.rabbitmq.topology import Topology
@@ -77,7 +78,7 @@ class RabbitBroker(Broker):
     """
 
     capabilities = Capabilities(
-        durable=True, shared=True, peek=False, replay=False, exact_stats=False, max_body=MAX_BODY
+        durable=True, shared=True, peek=False, replay=False, exact_stats=False, max_body=MAX_BODY, lanes=True
     )
 
     def __init__(self, url: str) -> None:
@@ -108,32 +109,31 @@ class RabbitBroker(Broker):
         """
         deadline = time.monotonic() + timeout
         check_sendable(messages)
-        self._topology.check(queue, deadline=deadline)
+        lanes = self._topology.check(queue, deadline)
         if messages:
-            self._publisher.publish(exchange_of(queue), messages, deadline)
+            self._publisher.publish(Route(exchange_of(queue), lanes), messages, deadline)
 
     def subscribe(self, queue: str, group: str = DEFAULT_GROUP) -> RabbitSubscription:
         """See `Broker.subscribe`; fetches nothing before the first `receive`."""
-        self._topology.check(queue, group)
-        subscription = RabbitSubscription(self._link, queue, group)
+        subscription = RabbitSubscription(self._link, self._topology.check_group(queue, group))
         self._subscriptions.add(subscription)
         return subscription
 
     def stats(self, queue: str) -> list[GroupStats]:
         """See `Broker.stats`; this module's text says what isn't known."""
-        groups = self._topology.groups(queue)
-        counted = [(group, counts) for group in groups if (counts := self._topology.count(queue, group))]
-        held = self._topology.unacknowledged()
+        held = self._topology.unacknowledged(queue)
+        counted = [(group, self._topology.count(queue, group)) for group in self._topology.groups(queue)]
         return [
             GroupStats(
                 queue=queue,
                 group=group,
                 ready=counts.ready,
-                in_flight=held.get(queue_of(queue, group), self._held(queue, group)),
+                in_flight=None if held is None else held.get(group, 0),
                 oldest_age=None,
                 consumers=counts.consumers,
             )
             for group, counts in counted
+            if counts is not None
         ]
 
     def peek(self, queue: str, *, after: str | None = None, limit: int = 20) -> list[Peeked]:  # noqa: ARG002
@@ -149,13 +149,14 @@ class RabbitBroker(Broker):
 
     def purge(self, queue: str, group: str = DEFAULT_GROUP) -> int:
         """See `Broker.purge`; what other processes have fetched ahead counts as in flight."""
-        self._topology.check(queue, group)
-        dropped = self._topology.purge(queue, group)
+        dropped = self._topology.purge(self._topology.check_group(queue, group))
         return dropped + sum(subscription.drop_buffered() for subscription in self._ours(queue, group))
 
     def forget(self, queue: str, group: str) -> None:
-        """See `Broker.forget`."""
-        raise NotImplementedError
+        """See `Broker.forget`; the queue is kept without groups, and what is published there isn't confirmed."""
+        for subscription in self._ours(queue, group):
+            subscription.close()
+        self._topology.forget_group(queue, group)
 
     def close(self) -> None:
         """See `Broker.close`; its subscriptions are closed too."""
@@ -167,9 +168,6 @@ class RabbitBroker(Broker):
 
     def _ours(self, queue: str, group: str) -> list[RabbitSubscription]:
         return [one for one in list(self._subscriptions) if (one.queue, one.group) == (queue, group)]
-
-    def _held(self, queue: str, group: str) -> int:
-        return sum(one.in_flight for one in self._ours(queue, group))
 
     def _begin(self) -> None:
         self._link, self._publishing = Link(self._settings), Link(self._settings)

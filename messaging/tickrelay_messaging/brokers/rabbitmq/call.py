@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from tickrelay_messaging.errors import BrokerRefused, MessageTooLarge, TickrelayError, UnknownQueue
 from tickrelay_messaging.message import Message
@@ -34,6 +35,13 @@ def chunks(messages: Sequence[Message]) -> Iterator[tuple[int, int, int]]:
         yield start, len(messages), total
 
 
+class Route(NamedTuple):
+    """Where messages go: an exchange, and how many lanes lie behind it; 0 means that keys don't matter."""
+
+    exchange: str
+    lanes: int
+
+
 class Call:
     """
     Attributes:
@@ -44,9 +52,10 @@ class Call:
         returned: indices of messages that no group took.
     """
 
-    def __init__(self, number: int, exchange: str, messages: Sequence[Message]) -> None:
+    def __init__(self, number: int, route: Route, messages: Sequence[Message]) -> None:
         self.number = number
-        self.exchange = exchange
+        self.route = route
+        self.exchange = route.exchange
         self.messages = messages
         self.sent = 0
         self.error: TickrelayError | None = None

@@ -5,17 +5,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from concurrent.futures import Future, InvalidStateError
-from concurrent.futures import TimeoutError as NotInTime
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from pika.exceptions import NoFreeChannels
+
 from tickrelay_messaging.brokers.rabbitmq.connection import Connection
-from tickrelay_messaging.brokers.rabbitmq.errors import channel_error
+from tickrelay_messaging.brokers.rabbitmq.errors import NO_CHANNEL, channel_error
 from tickrelay_messaging.brokers.rabbitmq.link import Link
-from tickrelay_messaging.errors import BrokerUnavailable
+from tickrelay_messaging.errors import BrokerRefused, BrokerUnavailable
 
 TIMEOUT = 15.0
 """Seconds for one errand, a lost connection's return included."""
@@ -39,20 +40,32 @@ def run(
     Raises:
         UnknownQueue: something isn't there.
         QueueMismatch: it is there, but otherwise.
-        BrokerUnavailable: no connection, no right, or no answer in time.
+        BrokerRefused: no right.
+        BrokerUnavailable: no connection, or no answer in time.
     """
+    return run_all(link, [steps], what, deadline)[0].result()
+
+
+def run_all(
+    link: Link, errands: Sequence[Callable[[Any], Steps[Answer]]], what: str, deadline: float | None = None
+) -> list[Future[Answer]]:
+    """Carry out errands side by side; the answers, or the errors `run` would raise, are all there on return."""
     end = time.monotonic() + TIMEOUT if deadline is None else deadline
     where = f"{link.settings.where}: {what}"
     link.connect(end)
-    errand = _Errand(steps, where)
-    link.listen(errand)
+    under_way = [_Errand(steps, where) for steps in errands]
+    answers = [errand.answer for errand in under_way]
     try:
-        return errand.answer.result(max(0.0, end - time.monotonic()))
-    except NotInTime:
-        link.post(errand.give_up)
-        raise BrokerUnavailable(f"{where}: no answer in time") from None
+        for errand in under_way:
+            link.listen(errand)
+        wait(answers, max(0.0, end - time.monotonic()))
     finally:
-        link.forget(errand)
+        for errand in under_way:
+            link.forget(errand)
+            if not errand.answer.done():
+                link.post(errand.give_up)
+                errand.down(BrokerUnavailable(f"{where}: no answer in time"))
+    return answers
 
 
 class _Errand(Generic[Answer]):
@@ -67,7 +80,10 @@ class _Errand(Generic[Answer]):
     def up(self, connection: Connection) -> None:
         """Starts it, unless it is under way."""
         if self._channel is None:
-            self._channel = connection.channel(on_open_callback=self._opened)
+            try:
+                self._channel = connection.channel(on_open_callback=self._opened)
+            except NoFreeChannels:
+                self._fail(BrokerRefused(f"{self._where}: {NO_CHANNEL}"))
 
     def down(self, error: BrokerUnavailable) -> None:
         """Ends it: nobody knows how far it came."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from pika import spec
 
-from tickrelay_messaging.brokers.rabbitmq.call import Call, chunks, cost
+from tickrelay_messaging.brokers.rabbitmq.call import Call, Route, chunks, cost
 from tickrelay_messaging.brokers.rabbitmq.connection import Connection
 from tickrelay_messaging.brokers.rabbitmq.errors import NOT_FOUND, publish_error
 from tickrelay_messaging.brokers.rabbitmq.link import Link
@@ -51,15 +51,15 @@ class Publisher:
         self._inflight: dict[int, tuple[Call, int]] = {}
         self._next = self._lowest = 1
         self._used = 0
-        self._blocked = False
+        self._blocked = self._refused = False
         link.listen(self)
 
     # --- for callers -----------------------------------------------------------------------------------------
 
-    def publish(self, exchange: str, messages: Sequence[Message], deadline: float) -> None:
+    def publish(self, route: Route, messages: Sequence[Message], deadline: float) -> None:
         """See `Broker.publish`; the messages are known to be sendable, and the exchange to exist."""
         channel = self._ready(deadline)
-        call = Call(next(self._numbers), exchange, messages)
+        call = Call(next(self._numbers), route, messages)
         with self._changed:
             self._calls[call.number] = call
         try:
@@ -80,7 +80,7 @@ class Publisher:
         raise BrokerUnavailable(f"{self._link.settings.where}: no channel in time; nothing was sent")
 
     def _hand_over(self, call: Call, channel: Any, deadline: float) -> None:
-        frames = Frames(call.exchange, channel.channel_number, channel.connection.params.frame_max)
+        frames = Frames(call.route, channel.channel_number, channel.connection.params.frame_max)
         for start, end, size in chunks(call.messages):
             names = [f"{self._prefix}{call.number:x}.{index:x}" for index in range(start, end)]
             data = frames.write(call.messages[start:end], names)
@@ -108,6 +108,8 @@ class Publisher:
         missing = call.unconfirmed()
         if not missing:
             return
+        if call.returned:
+            self._gone(call.exchange)
         reason = call.reason() or self._why_late()
         done = len(call.messages) - len(missing)
         if not done and (refusal := call.refusal()) is not None:
@@ -153,6 +155,7 @@ class Publisher:
         with self._changed:
             self._channel = self._opening
             self._next = self._lowest = 1
+            self._refused = False
             self._changed.notify_all()
 
     def _closed(self, channel: Any, reason: BaseException) -> None:
@@ -210,7 +213,19 @@ class Publisher:
                 call, index = entry
                 call.settle(index, good=good)
                 freed += cost(call.messages[index])
+                self._refused |= not good
         self._release(freed)
+        if self._refused and not self._inflight:
+            self._renew()
+
+    def _renew(self) -> None:
+        """A channel that met a queue without a leader has every message refused for ever; another one hasn't."""
+        old = self._opening
+        with self._changed:
+            self._channel = self._opening = None
+        if old is not None and old.is_open:
+            old.close()
+        self._open()
 
     def _release(self, freed: int) -> None:
         with self._changed:

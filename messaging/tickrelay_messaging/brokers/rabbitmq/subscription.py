@@ -16,11 +16,13 @@ from functools import partial
 from queue import Empty
 from threading import Event
 
-from tickrelay_messaging.brokers.base import Delivery, Subscription
-from tickrelay_messaging.brokers.rabbitmq.feed import Feed, Pushed
+from tickrelay_messaging.brokers.base import Delivery, QueueSpec, Subscription
+from tickrelay_messaging.brokers.rabbitmq.feed import Inbox, Life, Pushed
+from tickrelay_messaging.brokers.rabbitmq.lanes import feeds_of
 from tickrelay_messaging.brokers.rabbitmq.link import Link
 from tickrelay_messaging.brokers.rabbitmq.wire import position_of, read_headers
-from tickrelay_messaging.errors import BrokerRefused, BrokerUnavailable, CallerError, ConfigurationError
+from tickrelay_messaging.brokers.seat import Seat
+from tickrelay_messaging.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 
 GRACE = 5.0
 """Seconds without a broker after which a `receive` that has no timeout says so."""
@@ -28,21 +30,22 @@ GOODBYE = 2.0
 """Seconds to wait for the broker's answer to a close."""
 
 
-class RabbitSubscription(Subscription):
+class RabbitSubscription(Seat, Subscription):
     """
     Made by `RabbitBroker.subscribe`.
 
     Args:
         link: the connection for consumers.
-        queue: its queue and group are known to exist.
+        spec: its queue and its one group are known to exist.
     """
 
-    def __init__(self, link: Link, queue: str, group: str) -> None:
+    def __init__(self, link: Link, spec: QueueSpec) -> None:
+        super().__init__(spec.name)
         self._link = link
-        self.queue, self.group = queue, group
-        self._feed = Feed(link, queue, group)
-        self._owner = os.getpid()
-        self._joined = self._woken = self._closed = False
+        self.queue, (self.group,) = spec.name, spec.groups
+        self._inbox = Inbox()
+        self._feeds = feeds_of(link, spec, self._inbox)
+        self._joined = False
 
     def receive(self, limit: int, timeout: float | None = 0.0) -> list[Delivery]:
         """
@@ -71,101 +74,92 @@ class RabbitSubscription(Subscription):
         What a lost connection had brought is ignored: it comes again, marked.
         """
         self._check_process()
-        life = self._feed.life
-        tags = [
-            token[1]
-            for token in (d.token for d in deliveries)
-            if isinstance(token, tuple) and token[0] is life
-        ]
-        if tags and life is not None:
-            self._link.post(partial(self._feed.settle, life, tags))
+        tags: dict[Life, list[int]] = {}
+        for delivery in deliveries:
+            if isinstance(delivery.token, tuple):
+                life, tag = delivery.token
+                tags.setdefault(life, []).append(tag)
+        for life, its in tags.items():
+            if life.feed.inbox is self._inbox:
+                self._link.post(partial(life.feed.settle, life, its))
 
     def wake(self) -> None:
         """See `Subscription.wake`."""
         self._woken = True
-        self._feed.bell.put(None)
+        self._inbox.bell.put(None)
 
     def close(self) -> None:
-        """See `Subscription.close`; RabbitMQ gives everything back when the channel is closed."""
+        """See `Subscription.close`; RabbitMQ gives everything back when the channels are closed."""
         if self._closed or self._owner != os.getpid():
             return
-        self._closed = self._feed.closed = True
-        self._feed.bell.put(None)
-        self._link.forget(self._feed)
-        if self._link.post(self._feed.leave):
-            self._feed.left.wait(GOODBYE)
-
-    @property
-    def in_flight(self) -> int:
-        """Messages handed out and not acknowledged; an estimate while calls are under way."""
-        life = self._feed.life
-        return max(0, len(life.unsettled) - len(self._feed.buffer)) if life is not None else 0
+        self._closed = True
+        self._inbox.bell.put(None)
+        for feed in self._feeds:
+            feed.closed = True
+            self._link.forget(feed)
+        end = time.monotonic() + GOODBYE
+        for feed in [feed for feed in self._feeds if self._link.post(feed.leave)]:
+            feed.left.wait(max(0.0, end - time.monotonic()))
 
     def drop_buffered(self) -> int:
         """Acknowledge what was pushed and not handed out yet; how many messages."""
-        if self._feed.life is not None and self._link.post(partial(self._feed.look, answer := Event())):
-            answer.wait(GOODBYE)
-        dropped = self._take(len(self._feed.buffer))
+        looks = [(feed, Event()) for feed in self._feeds if feed.life is not None]
+        answers = [answer for feed, answer in looks if self._link.post(partial(feed.look, answer))]
+        end = time.monotonic() + GOODBYE
+        for answer in answers:
+            answer.wait(max(0.0, end - time.monotonic()))
+        dropped = self._take(len(self._inbox.buffer))
         self.acknowledge(dropped)
         return len(dropped)
 
     def _join(self) -> None:
         if not self._joined:
             self._joined = True
-            self._feed.down_since = time.monotonic()
             self._link.revive()
-            self._link.listen(self._feed)
-        elif self._feed.life is None:
+            for feed in self._feeds:
+                feed.down_since = time.monotonic()
+                self._link.listen(feed)
+        elif self._feeds[0].life is None:
             self._link.revive()
 
     def _hush(self) -> None:
         """Forget old rings; before looking into the buffer, so that no new one is missed."""
         with suppress(Empty):
             while True:
-                self._feed.bell.get_nowait()
+                self._inbox.bell.get_nowait()
 
     def _take(self, limit: int) -> list[Delivery]:
         taken: list[Delivery] = []
-        life, buffer = self._feed.life, self._feed.buffer
-        with suppress(IndexError):
+        buffer = self._inbox.buffer
+        with self._inbox.lock, suppress(IndexError):
             while len(taken) < limit:
                 pushed = buffer.popleft()
-                if pushed.life is life:
+                if not pushed.life.over:
+                    pushed.life.out += 1
                     taken.append(self._delivery(pushed))
         return taken
 
     def _wait(self, deadline: float | None) -> bool:
         """Until the bell rings; False when the time is over."""
-        life = self._feed.life
-        if life is not None and life.held >= self._feed.prefetch:
-            self._link.post(partial(self._feed.ask_for_more, life))
+        feed = self._feeds[0]
+        life = feed.life
+        if life is not None and life.held >= feed.prefetch:
+            self._link.post(partial(feed.ask_for_more, life))
         try:
-            self._feed.bell.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+            self._inbox.bell.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
         except Empty:
             self._complain(after=0.0)
             return False
         self._complain(after=GRACE)
         return True
 
-    def _interrupted(self) -> bool:
-        if self._woken:
-            # Reset only when set: a signal handler's wake between reading and resetting would be lost.
-            self._woken = False
-            return True
-        return self._closed
-
     def _complain(self, after: float) -> None:
-        error = self._feed.error
-        late = time.monotonic() - self._feed.down_since >= after or isinstance(error, BrokerRefused)
-        if error is not None and late and not self._closed:
-            kind = type(error) if isinstance(error, BrokerUnavailable) else BrokerUnavailable
-            raise kind(str(error)) from error
-
-    def _check_process(self) -> None:
-        if self._owner != os.getpid():
-            raise CallerError(
-                f"this subscription to {self.queue!r} is the parent process's; subscribe anew after a fork"
-            )
+        for feed in self._feeds:
+            error = feed.error
+            late = time.monotonic() - feed.down_since >= after or isinstance(error, BrokerRefused)
+            if error is not None and late and not self._closed:
+                kind = type(error) if isinstance(error, BrokerUnavailable) else BrokerUnavailable
+                raise kind(str(error)) from error
 
     def _delivery(self, pushed: Pushed) -> Delivery:
         life, tag, redelivered, properties, body = pushed

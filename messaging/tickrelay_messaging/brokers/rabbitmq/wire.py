@@ -17,7 +17,9 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Any
 
-from tickrelay_messaging.brokers.rabbitmq.names import MAX_SHORT
+from tickrelay_messaging.brokers.lanes import lane_of
+from tickrelay_messaging.brokers.rabbitmq.call import Route
+from tickrelay_messaging.brokers.rabbitmq.names import MAX_SHORT, lane_key
 from tickrelay_messaging.envelope import encode
 from tickrelay_messaging.errors import InvalidMessage, MessageTooLarge
 from tickrelay_messaging.message import MAX_BODY, Message, check_publishable
@@ -83,15 +85,17 @@ class Frames:
     Writes messages for one exchange on one channel.
 
     Args:
-        exchange: where they go, with an empty routing key.
+        route: where they go; without lanes with an empty routing key.
         channel: its number.
         frame_max: largest frame in bytes that was agreed upon.
     """
 
-    def __init__(self, exchange: str, channel: int, frame_max: int) -> None:
+    def __init__(self, route: Route, channel: int, frame_max: int) -> None:
         self._channel = channel
         self._room = frame_max - 8
-        self._method = self._frame(_METHOD, _PUBLISH + _short(exchange) + _short("") + _MANDATORY)
+        self._exchange, self._lanes = route
+        self._plain = self._method("")
+        self._methods: dict[int, bytes] = {}
 
     def write(self, messages: Sequence[Message], ids: Sequence[str]) -> bytes:
         """The frames of messages, each with an AMQP message id of its own."""
@@ -109,7 +113,16 @@ class Frames:
         start = _CONTENT(_BASIC, 0, size, _WITH_TYPE if kind else _WITHOUT_TYPE)
         header = b"".join((start, kind, _LONG(len(table)), table, tail))
         body = message.body
-        return b"".join((self._method, self._frame(_HEADER, header), *self._bodies(body)))
+        method = self._to_lane(lane_of(message, self._lanes)) if self._lanes else self._plain
+        return b"".join((method, self._frame(_HEADER, header), *self._bodies(body)))
+
+    def _to_lane(self, lane: int) -> bytes:
+        if lane not in self._methods:
+            self._methods[lane] = self._method(lane_key(lane, self._lanes))
+        return self._methods[lane]
+
+    def _method(self, key: str) -> bytes:
+        return self._frame(_METHOD, _PUBLISH + _short(self._exchange) + _short(key) + _MANDATORY)
 
     def _bodies(self, body: bytes) -> list[bytes]:
         if len(body) <= self._room:
