@@ -10,9 +10,12 @@ from dataclasses import replace
 import pytest
 from tests.services.kafka import Kafka
 
-from tickrelay_messaging.brokers import Broker, open_broker
+from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
+from tickrelay_messaging.brokers.base import DEFAULT_GROUP
 from tickrelay_messaging.message import Message
 from tickrelay_messaging.testing import BrokerContract
+from tickrelay_messaging.testing._children import forked
+from tickrelay_messaging.testing._contract_case import ids_of
 from tickrelay_messaging.testing._contract_publish import PublishContract
 
 IMPATIENT = "session.timeout.ms=2000&heartbeat.interval.ms=200"
@@ -30,8 +33,22 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         node.server.kill()
 
 
-class TestKafkaBroker(BrokerContract):
-    """One partition: one order for the whole queue."""
+class EveryTopicHasLanes(PublishContract):
+    """A topic has partitions, wished for or not, and so `queues` names a number."""
+
+    def test_declaring_again_changes_nothing(self, broker: Broker, queue: str) -> None:
+        """Declaring is idempotent: the queue keeps its messages, its groups and its lanes."""
+        before = [spec for spec in broker.queues() if spec.name == queue]
+        broker.publish(queue, self.messages(2))
+        broker.declare(QueueSpec(queue))
+        assert before == [spec for spec in broker.queues() if spec.name == queue]
+        assert [(DEFAULT_GROUP,)] == [spec.groups for spec in before]
+        with broker.subscribe(queue) as subscription:
+            assert ["m0", "m1"] == ids_of(self.take(subscription, 2))
+
+
+class TestKafkaBroker(EveryTopicHasLanes, BrokerContract):
+    """One partition: one order for the whole queue; the tests of lanes make four."""
 
     @pytest.fixture(autouse=True)
     def _node(self, kafka: Kafka) -> None:
@@ -42,7 +59,7 @@ class TestKafkaBroker(BrokerContract):
         return open_broker(self.url)
 
 
-class TestKafkaBrokerByKey(PublishContract):
+class TestKafkaBrokerByKey(EveryTopicHasLanes):
     """The partitions it has by default: one order a key. What consumers do with several is among the faults' tests."""
 
     @pytest.fixture(autouse=True)
@@ -56,3 +73,12 @@ class TestKafkaBrokerByKey(PublishContract):
     def messages(self, count: int) -> list[Message]:
         """All of one key, since only then they have an order."""
         return [replace(message, key="one") for message in super().messages(count)]
+
+    def test_a_forked_child_may_publish(self, broker: Broker, queue: str) -> None:
+        """A broker made before a fork works on both sides of it; without a key, in no order between partitions."""
+        broker.publish(queue, [Message.of(0, id="parent before")])
+        with forked(lambda say: broker.publish(queue, [Message.of(1, id="child")])) as child:
+            assert 0 == child.join()
+        broker.publish(queue, [Message.of(2, id="parent after")])
+        with broker.subscribe(queue) as subscription:
+            assert {"parent before", "child", "parent after"} == set(ids_of(self.take(subscription, 3)))

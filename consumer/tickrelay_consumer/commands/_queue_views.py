@@ -25,8 +25,8 @@ _HANDLER_NUMBERS = (
 
 def print_queues(found: Iterable[Mapping[str, Any]]) -> None:
     """A row a group of every queue."""
-    made = console.table(("!queue", "#lanes", *_GROUP_COLUMNS, "#waiting", "#dead"))
-    cells = ([row["queue"], row["lanes"] or None, *_group_cells(row), *_parked_cells(row)] for row in found)
+    made = console.table(("!queue", *_GROUP_COLUMNS, "#waiting", "#dead"))
+    cells = ([row["queue"], *_group_cells(row), *_parked_cells(row)] for row in found)
     console.out().print(console.rows(made, cells))
 
 

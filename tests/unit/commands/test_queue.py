@@ -127,7 +127,7 @@ def test_purge_asks_which_group(tick: Any, broker: Broker) -> None:
 
 
 def test_lanes_are_declared_and_shown(tick: Any, broker: Broker) -> None:
-    """A queue is declared with lanes, keeps them, and `list` and `show` say how many there are."""
+    """A queue is declared with lanes, keeps them, and `show` and the JSON of `list` say how many there are."""
     assert 8 == tick("queue", "declare", "jobs", "--lanes", "8", "--json").json["lanes"]
     assert 8 == tick("queue", "declare", "jobs", "--group", "audit", "--json").json["lanes"]
     assert 2 == tick("queue", "declare", "jobs", "--lanes", "9").code

@@ -3,5 +3,6 @@
 """Kafka, through librdkafka."""
 
 from tickrelay_messaging.brokers.kafka.broker import KafkaBroker
+from tickrelay_messaging.brokers.kafka.rights import RIGHTS
 
-__all__ = ["KafkaBroker"]
+__all__ = ["RIGHTS", "KafkaBroker"]

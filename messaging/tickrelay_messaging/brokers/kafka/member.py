@@ -3,8 +3,10 @@
 """
 One member of a consumer group, kept alive by a thread of its own.
 
-The thread polls whatever the caller does: so a slow handler never costs the membership (`max.poll.interval.ms`), and
-rebalances and commits are answered at once. While the caller has enough to do, partitions are paused.
+Who receives polls the client directly: handing messages from thread to thread costs more than reading them. The thread
+polls while the caller waits (so that `wake` ends the wait at once) and while it is away: so a slow handler never costs
+the membership (`max.poll.interval.ms`), and rebalances and commits are answered. While the caller has enough to do,
+partitions are paused.
 """
 
 from __future__ import annotations
@@ -17,78 +19,116 @@ from threading import Event, Lock, Thread
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tickrelay_messaging.brokers.kafka.admin import group_id
 from tickrelay_messaging.brokers.kafka.clients import Clients
-from tickrelay_messaging.brokers.kafka.errors import ours
+from tickrelay_messaging.brokers.kafka.errors import Complaints, is_refusal, ours
+from tickrelay_messaging.brokers.kafka.groups import group_id
+from tickrelay_messaging.brokers.kafka.holdings import COMMIT_AGAIN, COMMIT_LOST, Holdings, Seen
 from tickrelay_messaging.brokers.kafka.lanes import Lane
 from tickrelay_messaging.errors import TickrelayError
 
 POLL = 0.1
 """Longest time in seconds until the thread notices `leave`; a message ends it at once."""
+AWAY = 0.05
+"""Seconds without a receive after which the thread polls in the caller's place."""
 BATCH = 500
-"""Most messages taken from the client at one time."""
+"""Most messages the thread takes from the client at one time."""
 FULL, FULL_BYTES = 2_000, 32 << 20
 """As many messages or bytes wait here for the caller before partitions are paused."""
 PATIENCE = 0.3
 """How long in seconds a full member waits for its caller before it pauses, which drops what was fetched ahead."""
-COMMIT_AGAIN = 0.5
-"""Seconds between a failed commit and the next."""
-COMMIT_LOST = 15.0
-"""Seconds after which a commit without an answer is sent again."""
+JOINING = 10.0
+"""Longest time in seconds until the group should have given it a share; after that the thread goes on joining."""
+HEARTBEATS = 4
+"""So many of them later the other members have heard of one that joined, and have given up what it shall have."""
 LEAVING = 15.0
 """Longest time in seconds that leaving takes."""
 
-Seen = dict[tuple[str, str, int], int]
-"""(queue, group, partition) -> behind the last message this broker object handed out."""
 Batch = tuple[dict[int, Lane], list[Message]]
 """Messages with the lanes of their time: a partition that went and came back has another lane by then."""
 
-_TROUBLE = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION})  # noqa: SLF001 - public names
 
-
-class Member:
+class Member(Holdings):
     """
-    Args:
-        names: of queue and group.
-        seen: shared by all members of a broker object.
-
     Attributes:
-        lock: held to use `lanes`.
-        lanes: the partitions it has, by number; replaced, never changed.
         batches: messages for the caller, with the lanes they came by; None only wakes it.
-        joined: set once the group has given it its share, which may be nothing.
+        joined: set once the group has given it a share; it may also end up without any.
+        share_by: by `time.monotonic`, when a share must have come if there is one: a first, empty one is followed by
+            another as soon as the other members have heard of it.
         trouble: why nothing comes, for the caller to take.
     """
 
     def __init__(self, clients: Clients, names: tuple[str, str], seen: Seen) -> None:
-        self._queue, self._group = names
-        self._seen = seen
-        self.lock = Lock()
-        self.lanes: dict[int, Lane] = {}
+        super().__init__(names, seen)
         self.batches: SimpleQueue[Batch | None] = SimpleQueue()
         self.joined = Event()
+        self.share_by = time.monotonic() + JOINING
+        self._settling = HEARTBEATS * int(clients.settings.member["heartbeat.interval.ms"]) / 1000
         self.trouble: TickrelayError | None = None
+        self.complaints = Complaints()
         self._where = f"Kafka at {clients.settings.servers}, queue {self._queue!r}, group {self._group!r}"
         self._leaving = False
-        self._room = Event()
+        self._room, self._wanted = Event(), Event()
+        self._polling = Lock()
+        self._called, self._commit_at = time.monotonic(), 0.0
+        self._is_unanswered = False
         self._put = self._taken = self._put_bytes = self._taken_bytes = 0
-        self._commit_at = 0.0
         callbacks: dict[str, object] = {"error_cb": self._on_error, "on_commit": self._on_commit}
         self._consumer: Consumer | None = clients.member(group_id(*names), callbacks)
         self._thread = Thread(target=self._run, name=f"kafka:{self._queue}:{self._group}", daemon=True)
         self._thread.start()
 
-    def opened(self, batch: list[Message]) -> None:
-        """The caller has taken a batch: there is room for more."""
-        self._taken += len(batch)
-        self._taken_bytes += sum(map(len, batch))
-        self._room.set()
+    def take(self, limit: int, timeout: float) -> Batch | None:
+        """Messages straight from the client; None if the thread is polling, or has some waiting."""
+        self._called = time.monotonic()
+        if not self.batches.empty() or not self._polling.acquire(blocking=False):
+            return None
+        try:
+            consumer = self._consumer
+            if consumer is None or not self.batches.empty():
+                return None
+            messages = consumer.consume(limit, 0)
+            if not messages and timeout and (first := consumer.poll(timeout)) is not None:
+                messages = [first, *consumer.consume(limit - 1, 0)] if limit > 1 else [first]
+            return self.lanes, messages
+        except KafkaException as error:
+            self._report(error.args[0])
+            return None
+        finally:
+            self._polling.release()
+
+    def await_batch(self, timeout: float | None) -> Batch | None:
+        """
+        What the thread gets for the waiting caller; None is only a reason to look up.
+
+        Raises:
+            Empty: nothing came.
+        """
+        self._wanted.set()
+        try:
+            batch = self.batches.get(timeout != 0.0, timeout or None)
+        finally:
+            self._wanted.clear()
+            self._called = time.monotonic()
+        if batch is not None:
+            self._taken += len(batch[1])
+            self._taken_bytes += sum(map(len, batch[1]))
+            self._room.set()
+        return batch
+
+    def recover(self) -> None:
+        """Messages came: whatever was wrong is over."""
+        if self.trouble is not None or self.complaints.last:
+            self.trouble = None
+            self.complaints.settle()
 
     def commit(self) -> None:
         """Send what is finished and not committed, unless a commit is on its way; its end sends the rest."""
         if self._consumer is None or time.monotonic() < self._commit_at:
             return
+        if self._is_unanswered:
+            self._forget_sent()
         offsets = self._take_due()
+        self._is_unanswered = bool(offsets)
         if offsets:
             self._commit_at = time.monotonic() + COMMIT_LOST
             with contextlib.suppress(KafkaException):  # sent again
@@ -103,6 +143,7 @@ class Member:
         """Leave without waiting."""
         self._leaving = True
         self._room.set()
+        self._wanted.set()
         self.batches.put(None)
 
     def _run(self) -> None:
@@ -113,7 +154,8 @@ class Member:
         )
         while not self._leaving:
             try:
-                self._turn(consumer)
+                if self._wanted.wait(AWAY) or time.monotonic() - self._called > AWAY:
+                    self._turn(consumer)
             except KafkaException as error:
                 self._report(error.args[0])
                 self._room.wait(COMMIT_AGAIN)
@@ -127,11 +169,16 @@ class Member:
             self.commit()
 
     def _pass_on(self, consumer: Consumer, timeout: float) -> None:
-        first = consumer.poll(timeout)
-        if first is not None:
+        with self._polling:
+            first = consumer.poll(timeout)
+            if first is None:
+                return
+            if not self.joined.is_set():
+                self._note_refusal(first.error())  # who subscribes waits for a share, not for messages
             batch = [first, *consumer.consume(BATCH - 1, 0)]
             self._put += len(batch)
             self._put_bytes += sum(map(len, batch))
+            self._wanted.clear()  # the caller comes for itself next time
             self.batches.put((self.lanes, batch))
 
     def _is_full(self, share: float = 1.0) -> bool:
@@ -145,29 +192,29 @@ class Member:
             self._room.wait(left)
         if not self._is_full():
             return
-        while self._is_full(share=0.5):
-            consumer.pause(consumer.assignment())  # each time: a rebalance may have brought others
-            self._pass_on(consumer, POLL)
-            with self.lock:
-                self.commit()
-        consumer.resume(consumer.assignment())
+        try:
+            while self._is_full(share=0.5):
+                consumer.pause(consumer.assignment())  # each time: a rebalance may have brought others
+                self._pass_on(consumer, POLL)
+                with self.lock:
+                    self.commit()
+        finally:  # whatever went wrong: a partition left paused would stand still for ever
+            consumer.resume(consumer.assignment())
 
     def _end(self, consumer: Consumer) -> None:
-        self._on_revoke(consumer, [TopicPartition(self._queue, partition) for partition in self.lanes])
-        with self.lock:
-            self._consumer = None
-        with contextlib.suppress(KafkaException, RuntimeError):
-            consumer.close()
-
-    # --- what the group decides; called within poll ---
+        with self._polling:
+            self._on_revoke(consumer, [TopicPartition(self._queue, partition) for partition in self.lanes])
+            with self.lock:
+                self._consumer = None
+            with contextlib.suppress(KafkaException, RuntimeError):
+                consumer.close()
 
     def _on_assign(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         with self.lock:
             self.lanes = {**self.lanes, **{one.partition: self._lane(one.partition) for one in partitions}}
-        self.joined.set()
-
-    def _lane(self, partition: int) -> Lane:
-        return Lane(self, partition, again=self._seen.get((self._queue, self._group, partition), 0))
+        self.share_by = time.monotonic() + self._settling
+        if partitions:
+            self.joined.set()
 
     def _on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Commit what is finished, forget the rest: a later acknowledgement of it is nobody's."""
@@ -180,34 +227,9 @@ class Member:
         """Somebody else has them already: nothing may be committed."""
         self._give_up(partitions)
 
-    def _give_up(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-        with self.lock:
-            offsets = []
-            for lane in [self.lanes[one.partition] for one in partitions if one.partition in self.lanes]:
-                lane.sent = lane.confirmed  # a commit on its way may still fail
-                if (finished := lane.due()) is not None:
-                    offsets.append(TopicPartition(self._queue, lane.partition, finished))
-                self._remember(lane)
-                lane.live = False
-            gone = {one.partition for one in partitions}
-            self.lanes = {partition: lane for partition, lane in self.lanes.items() if partition not in gone}
-            return offsets
-
-    def _remember(self, lane: Lane) -> None:
-        place = (self._queue, self._group, lane.partition)
-        self._seen[place] = max(self._seen.get(place, 0), lane.next or 0)
-
-    def _take_due(self) -> list[TopicPartition]:
-        offsets = []
-        for lane in self.lanes.values():
-            if (finished := lane.due()) is not None:
-                lane.sent = finished
-                offsets.append(TopicPartition(self._queue, lane.partition, finished))
-        return offsets
-
     def _on_commit(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         with self.lock:
-            failed = error is not None
+            failed, self._is_unanswered = error is not None, False
             for one in partitions:
                 lane = self.lanes.get(one.partition)
                 if lane is None:
@@ -216,12 +238,20 @@ class Member:
                     lane.confirmed = max(lane.confirmed, one.offset)
                 else:
                     lane.sent, failed = lane.confirmed, True
+                    self._note_refusal(error or one.error)
             self._commit_at = time.monotonic() + COMMIT_AGAIN if failed else 0.0
             self.commit()
 
-    def _on_error(self, error: KafkaError) -> None:
-        if error.code() in _TROUBLE or error.fatal():
+    def _note_refusal(self, error: KafkaError | None) -> None:
+        """A consumer that may not commit would get everything again for ever, and has to hear of it."""
+        if error is not None and is_refusal(error):
             self._report(error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self.complaints.note(error)
+        down = error.code() == KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - public, librdkafka's own
+        if down or error.fatal() or self.complaints.final is not None:
+            self._report(self.complaints.final or error)
 
     def _report(self, error: KafkaError) -> None:
         self.trouble = ours(error, self._where)

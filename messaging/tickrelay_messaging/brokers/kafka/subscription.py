@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from queue import Empty
 from threading import Lock, RLock
+from typing import Any
 from weakref import finalize
 
 from confluent_kafka import Message
@@ -17,14 +18,15 @@ from tickrelay_messaging.brokers.base import Delivery, Subscription
 from tickrelay_messaging.brokers.kafka.errors import ours
 from tickrelay_messaging.brokers.kafka.lanes import Lane
 from tickrelay_messaging.brokers.kafka.member import Member
-from tickrelay_messaging.brokers.kafka.records import body_of, headers_of
-from tickrelay_messaging.errors import CallerError, ConfigurationError
+from tickrelay_messaging.brokers.kafka.records import headers_of
+from tickrelay_messaging.brokers.seat import Seat
+from tickrelay_messaging.errors import BrokerRefused, ConfigurationError
 
-JOINING = 10.0
-"""Longest time in seconds `subscribe` waits for a share; after that the thread goes on joining."""
+DIRECT = 0.005
+"""Seconds the caller polls by itself before it lets the thread wait for it; so long a `wake` may take."""
 
 
-class KafkaSubscription(Subscription):
+class KafkaSubscription(Seat, Subscription):
     """
     Made by `KafkaBroker.subscribe`.
 
@@ -37,16 +39,15 @@ class KafkaSubscription(Subscription):
     """
 
     def __init__(self, names: tuple[str, str], member: Member) -> None:
-        self._queue, self._group = names
+        super().__init__(names[0])
+        self._group = names[1]
         self._member = member
-        self._owner = os.getpid()
         self._receiving = RLock()
         self._batch: list[Message] = []
         self._lanes: dict[int, Lane] = {}
         self._next = 0
-        self._woken = self._closed = False
         self._abandoned = finalize(self, member.ask_to_leave)
-        member.joined.wait(JOINING)
+        self._await_share()
 
     def receive(self, limit: int, timeout: float | None = 0.0) -> list[Delivery]:
         """See `Subscription.receive`; messages of one partition come in their order."""
@@ -58,7 +59,7 @@ class KafkaSubscription(Subscription):
             while not self._interrupted():
                 if taken := self._hand_out(limit):
                     return taken
-                if self._next >= len(self._batch) and not self._open_batch(deadline):
+                if self._next >= len(self._batch) and not self._open_batch(limit, deadline):
                     break
         return []
 
@@ -100,33 +101,29 @@ class KafkaSubscription(Subscription):
         """Of queue and group."""
         return self._queue, self._group
 
-    def _interrupted(self) -> bool:
-        if self._woken:
-            # Reset only when set: a signal handler's wake between reading and resetting would be lost.
-            self._woken = False
-            return True
-        return self._closed
+    def _await_share(self) -> None:
+        member = self._member
+        while not member.joined.wait(0.05) and time.monotonic() < member.share_by:
+            if isinstance(member.trouble, BrokerRefused):
+                self.close()
+                raise member.trouble
 
-    def _check_process(self) -> None:
-        if self._owner != os.getpid():
-            raise CallerError(
-                f"this subscription to {self._queue!r} is the parent process's; subscribe anew after a fork"
-            )
-
-    def _open_batch(self, deadline: float | None) -> bool:
-        """Wait for the next messages, or for a reason to look up; False when the time is over."""
+    def _open_batch(self, limit: int, deadline: float | None) -> bool:
+        """Get the next messages, or a reason to look up; False when the time is over."""
+        member = self._member
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        try:
-            batch = self._member.batches.get(left != 0.0, left or None)
-        except Empty:
-            return False
+        batch = member.take(limit, DIRECT if left is None else min(left, DIRECT))
+        if batch is None or not batch[1]:
+            try:
+                batch = member.await_batch(left)
+            except Empty:
+                return False
         if batch is None:
             self._raise_trouble()
             return True
-        self._member.trouble = None  # it's over
+        member.recover()
         self._lanes, self._batch = batch
         self._next = 0
-        self._member.opened(self._batch)
         return True
 
     def _raise_trouble(self) -> None:
@@ -137,26 +134,34 @@ class KafkaSubscription(Subscription):
     def _hand_out(self, limit: int) -> list[Delivery]:
         """From the open batch; without what was taken away or purged meanwhile."""
         taken: list[Delivery] = []
-        queue, group, lanes = self._queue, self._group, self._lanes
         with self._member.lock:
             while self._next < len(self._batch) and len(taken) < limit:
                 messages = self._batch[self._next : self._next + limit - len(taken)]
                 self._next += len(messages)
-                # One loop without calls of our own: a quarter of the time per message went into them.
-                for message in messages:
-                    offset: int = message.offset()  # type: ignore[assignment]  # None only when publishing
-                    lane = lanes.get(message.partition())  # type: ignore[arg-type]
-                    if lane is None or not lane.live or offset < lane.floor:
-                        self._note_error(message)
-                        continue
-                    lane.open[offset] = None
-                    lane.next = offset + 1
-                    position = f"{lane.partition}:{offset}"
-                    headers, body, again = headers_of(message), body_of(message), offset < lane.again
-                    taken.append(Delivery(queue, group, position, headers, body, again, (lane, offset)))
+                self._add(taken, messages)
         if not taken:
             self._raise_trouble()
         return taken
+
+    def _add(self, taken: list[Delivery], messages: list[Message]) -> None:
+        """One loop without calls of our own: half of the time per message went into them."""
+        queue, group, lane_of, add = self._queue, self._group, self._lanes.get, taken.append
+        message: Any  # the stub says what may be sent, too
+        for message in messages:
+            offset = message.offset()
+            lane = lane_of(message.partition())
+            if lane is None or not lane.live or offset < lane.floor or message.error() is not None:
+                self._note_error(message)
+                continue
+            lane.open[offset] = None
+            lane.next = offset + 1
+            try:
+                headers = {name: value.decode() for name, value in message.headers()}
+            except (TypeError, AttributeError, UnicodeDecodeError):
+                headers = headers_of(message)
+            place = f"{lane.partition}:{offset}"
+            body = message.value() or b""
+            add(Delivery(queue, group, place, headers, body, offset < lane.again, (lane, offset)))
 
     def _note_error(self, message: Message) -> None:
         if (error := message.error()) is not None:

@@ -8,12 +8,13 @@ import time
 from collections.abc import Mapping
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # exported, though not in __all__
 
 from tickrelay_messaging.brokers.base import Peeked
-from tickrelay_messaging.brokers.kafka.admin import END, PATIENCE, Administration, Offsets
-from tickrelay_messaging.brokers.kafka.clients import Clients
+from tickrelay_messaging.brokers.kafka.admin import END, Offsets, Topics
+from tickrelay_messaging.brokers.kafka.asking import PATIENCE
+from tickrelay_messaging.brokers.kafka.clients import SLICE, Clients, Reader
 from tickrelay_messaging.brokers.kafka.errors import ours, translated
 from tickrelay_messaging.brokers.kafka.records import body_of, headers_of
 from tickrelay_messaging.errors import BrokerUnavailable, ConfigurationError
@@ -40,7 +41,7 @@ def read(clients: Clients, queue: str, start: Mapping[int, int], limit: int) -> 
             reader.unassign()
 
 
-def _read(reader: Consumer, wanted: dict[int, int], where: str) -> list[Message]:
+def _read(reader: Reader, wanted: dict[int, int], where: str) -> list[Message]:
     """
     Args:
         wanted: partition -> how many are wanted still; a partition at its end is dropped from it.
@@ -48,9 +49,12 @@ def _read(reader: Consumer, wanted: dict[int, int], where: str) -> list[Message]
     found: list[Message] = []
     deadline = time.monotonic() + PATIENCE
     while wanted:
-        message = reader.poll(max(0.0, deadline - time.monotonic()))
+        message = reader.poll(SLICE)
         if message is None:
-            raise BrokerUnavailable(f"{where}: no answer in {PATIENCE:g} s")
+            reader.complaints.check(where)
+            if time.monotonic() >= deadline:
+                raise BrokerUnavailable(f"{where}: no answer in {PATIENCE:g} s; {reader.complaints.last}")
+            continue
         error = message.error()
         if error is not None and error.code() != _END_REACHED:
             raise ours(error, where)
@@ -80,9 +84,7 @@ def order(message: Message) -> tuple[int, int, int]:
     return message.timestamp()[1], cast("int", message.partition()), cast("int", message.offset())
 
 
-def start_behind(
-    clients: Clients, administration: Administration, queue: str, after: str, lowest: Offsets
-) -> Offsets:
+def start_behind(clients: Clients, topics: Topics, queue: str, after: str, lowest: Offsets) -> Offsets:
     """
     Where each partition goes on behind a position, in the order of `peek`.
 
@@ -97,10 +99,15 @@ def start_behind(
     instant = found[0].timestamp()[1] if found else int(time.time() * 1000)
     # Of one time, those of lower partitions come before it.
     times = {other: instant + (other < partition) for other in lowest if other != partition}
-    at = administration.offsets(queue, {other: OffsetSpec.for_timestamp(at) for other, at in times.items()})
-    ends = administration.offsets(queue, dict.fromkeys([other for other in at if at[other] < 0], END))
-    behind = {**at, **ends, partition: offset + 1}
+    at = topics.offsets(queue, {other: OffsetSpec.for_timestamp(at) for other, at in times.items()})
+    behind = {**or_ends(topics, queue, at), partition: offset + 1}
     return {other: max(first, behind[other]) for other, first in lowest.items()}
+
+
+def or_ends(topics: Topics, queue: str, at: Offsets) -> Offsets:
+    """Offsets found by a time, and the end where no message is as late."""
+    late = [partition for partition, offset in at.items() if offset < 0]
+    return {**at, **topics.offsets(queue, dict.fromkeys(late, END))} if late else at
 
 
 def place_of(position: str) -> tuple[int, int]:
