@@ -19,6 +19,7 @@ from typing import Protocol
 
 from pika.adapters.select_connection import IOLoop
 
+from tickrelay_messaging.brokers.rabbitmq.alert import tls_alert
 from tickrelay_messaging.brokers.rabbitmq.connection import Connection
 from tickrelay_messaging.brokers.rabbitmq.errors import connection_error
 from tickrelay_messaging.brokers.rabbitmq.settings import Settings
@@ -26,6 +27,8 @@ from tickrelay_messaging.errors import BrokerRefused, BrokerUnavailable, CallerE
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 3.0
 """Seconds between two attempts to connect."""
+_HUNG_UP = "StreamLost"
+"""In pika's errors where the broker ended the connection without a word that arrived."""
 GOODBYE = 1.0
 """Seconds a broker has to answer a close."""
 
@@ -163,7 +166,10 @@ class Link:
                 loop.start()
         except Exception as error:  # noqa: BLE001 - whatever pika stumbles over, the connection is gone
             ends.append(error)
-        return self._lost(loop, ends[0] if ends else None)
+        error = ends[0] if ends else None
+        if self._connection is None and _HUNG_UP in repr(error):
+            error = tls_alert(node) or error
+        return self._lost(loop, error)
 
     def _opened(self, connection: Connection) -> None:
         with self._changed:
