@@ -17,8 +17,8 @@ def tls_alert(node: ConnectionParameters) -> ssl.SSLError | None:
     """
     What a broker has against our certificate, or None.
 
-    Since TLS 1.3 it reads a client's certificate when that client speaks already, and what it says then may be lost with
-    the connection; but not to a client that keeps silent and listens.
+    Since TLS 1.3 it reads a client's certificate when that client speaks already, and what it says then may be lost
+    with the connection; but not to a client that keeps silent and listens.
     """
     tls = node.ssl_options
     if tls is None:

@@ -166,10 +166,10 @@ class Link:
                 loop.start()
         except Exception as error:  # noqa: BLE001 - whatever pika stumbles over, the connection is gone
             ends.append(error)
-        error = ends[0] if ends else None
-        if self._connection is None and _HUNG_UP in repr(error):
-            error = tls_alert(node) or error
-        return self._lost(loop, error)
+        why = ends[0] if ends else None
+        if self._connection is None and _HUNG_UP in repr(why):
+            why = tls_alert(node) or why
+        return self._lost(loop, why)
 
     def _opened(self, connection: Connection) -> None:
         with self._changed:
