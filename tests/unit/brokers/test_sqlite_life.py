@@ -170,9 +170,9 @@ def test_forking_beside_busy_threads(broker: SqliteBroker) -> None:
 def test_an_idle_consumer_sleeps(broker: SqliteBroker) -> None:
     """A consumer that waits uses no processor time to speak of."""
     with broker.subscribe("q") as subscription:
-        before = time.process_time()
+        before = time.thread_time()
         assert [] == subscription.receive(1, 1.0)
-        assert 0.01 > time.process_time() - before
+        assert 0.01 > time.thread_time() - before
 
 
 def test_unreadable_headers_block_nothing(broker: SqliteBroker) -> None:
