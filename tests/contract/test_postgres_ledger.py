@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.services.postgres import Postgres
+from tests.services.postgres import Postgres, running_postgres
 
 from tickrelay_messaging.ledger import Ledger
 from tickrelay_messaging.ledger.postgres import PostgresLedger
@@ -17,12 +17,8 @@ from tickrelay_messaging.testing.ledger_contract import LedgerContract
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """One server for all tests, which use databases of their own."""
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    try:
-        server.start()
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
-    finally:
-        server.crash()
 
 
 class TestPostgresLedger(LedgerContract):

@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -80,6 +82,17 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         return True
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[Postgres]:
+    """A server for as long as the block lasts."""
+    server = Postgres(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.crash()
 
 
 def _as_postgres() -> list[str]:

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import Pool, QueuePool
 
 from tickrelay_messaging import doorbell, sqlite_file
 from tickrelay_messaging.doorbell import Doorbell
@@ -21,13 +20,10 @@ from tickrelay_messaging.errors import ClaimLost, ConfigurationError, LedgerUnav
 from tickrelay_messaging.ledger._sqlite_transacting import SqliteTransacting, driver, rollback
 from tickrelay_messaging.ledger.sql import SqlLedger
 from tickrelay_messaging.ledger.sql.database import Database, Topic
-from tickrelay_messaging.ledger.sql.guard import watch
+from tickrelay_messaging.ledger.sql.pooling import Connections
 
 APPLICATION_ID = 0x544B4C47
 """Marks the file as a Tickrelay ledger ("TKLG")."""
-
-_left_to_parent: list[Pool] = []
-"""A forked child's inheritance, kept from the garbage collector: closing it could touch what the parent still uses."""
 
 
 class SqliteDatabase(Database):
@@ -52,8 +48,7 @@ class SqliteDatabase(Database):
         self._bells.mkdir(mode=0o700, exist_ok=True)
         self._owners: dict[int, Doorbell] = {}
         self._watcher = threading.local()
-        self._engine = _engine(self.path)
-        self._pid = os.getpid()
+        self._pool = Connections("sqlite://", self._connect)
 
     def take_lock(self) -> threading.Lock:
         """
@@ -72,7 +67,7 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self._translated(), self._live_engine().connect() as connection:
+        with self._translated(), self._pool.engine().connect() as connection:
             connection.exec_driver_sql("BEGIN")
             try:
                 yield connection
@@ -83,7 +78,7 @@ class SqliteDatabase(Database):
     def write(self) -> Iterator[Connection]:
         lock = self.take_lock()
         try:
-            with self._translated(), self._live_engine().connect() as connection:
+            with self._translated(), self._pool.engine().connect() as connection:
                 raw = driver(connection)
                 raw.execute("BEGIN IMMEDIATE")
                 try:
@@ -98,7 +93,7 @@ class SqliteDatabase(Database):
     @contextmanager
     def transact(self) -> Iterator[SqliteTransacting]:
         with self._translated():
-            transacting = SqliteTransacting(self.take_lock(), self._live_engine().connect)
+            transacting = SqliteTransacting(self.take_lock(), self._pool.engine().connect)
             try:
                 yield transacting
                 transacting.commit()
@@ -134,15 +129,10 @@ class SqliteDatabase(Database):
     def close(self) -> None:
         for owner in list(self._owners):
             self.take_bell_down(owner)
-        self._engine.dispose()
+        self._pool.close_idle()
 
-    def _live_engine(self) -> Engine:
-        """After a fork the child connects anew: SQLite's connections must not cross it, nor be closed beyond it."""
-        if self._pid != os.getpid():
-            _left_to_parent.append(self._engine.pool)
-            self._engine.dispose(close=False)
-            self._pid = os.getpid()
-        return self._engine
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite_file.connect(self.path, APPLICATION_ID, LedgerUnavailable)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -155,20 +145,6 @@ class SqliteDatabase(Database):
             if is_bug or not isinstance(cause, sqlite3.Error):
                 raise
             raise sqlite_file.translate_error(cause, where, LedgerUnavailable) from error
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite_file.connect(path, APPLICATION_ID, LedgerUnavailable),
-        poolclass=QueuePool,
-        pool_size=4,
-        max_overflow=64,
-        pool_reset_on_return=None,
-        isolation_level="AUTOCOMMIT",
-    )
-    watch(engine)
-    return engine
 
 
 class SqliteLedger(SqlLedger):

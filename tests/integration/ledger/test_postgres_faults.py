@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import text
-from tests.services.postgres import Postgres
+from tests.services.postgres import Postgres, running_postgres
 
 from tickrelay_messaging.errors import CallerError, ClaimLost, ConfigurationError, LedgerUnavailable
 from tickrelay_messaging.ledger import open_ledger
@@ -26,12 +26,8 @@ ROUTE = Route("orders", "default", "sync")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """One server, which some tests kill and start again."""
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    try:
-        server.start()
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
-    finally:
-        server.crash()
 
 
 @pytest.fixture
@@ -132,6 +128,19 @@ def test_a_swallowed_error_is_no_success(url: str) -> None:
             with transaction.message([claims[1]]):
                 transaction.connection.execute(text("SELECT 1"))
         assert [True, False] == ledger.settle(owner, [Settlement(claim, Verdict.DONE) for claim in claims])
+
+
+def test_a_lost_transaction_is_no_handlers_failure(url: str) -> None:
+    """Where the database ended the transaction itself, a message's share says so, whatever its handler raised."""
+    with PostgresLedger(url) as ledger, psycopg.connect(url, autocommit=True) as raw:
+        owner = ledger.enroll("one", [ROUTE])
+        claims = ledger.claim(owner, ROUTE, some(1))
+        with pytest.raises(LedgerUnavailable), ledger.transaction(owner, claims) as lost:  # noqa: PT012
+            number = lost.connection.execute(text("SELECT pg_backend_pid()")).scalar()
+            with pytest.raises(LedgerUnavailable, match="ended the transaction"), lost.message(claims):  # noqa: PT012
+                raw.execute("SELECT pg_terminate_backend(%s, 5000)", (number,))
+                lost.connection.execute(text("SELECT 1"))
+        assert [True] == ledger.settle(owner, [Settlement(claims[0], Verdict.DONE)])
 
 
 def test_many_claim_the_same(url: str) -> None:

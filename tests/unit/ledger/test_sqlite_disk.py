@@ -38,7 +38,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[SqliteLedger, int], None
             return connection
 
         monkeypatch.setattr(sqlite_file, "connect", limited)
-        ledger.database._engine.dispose()
+        ledger.database._pool.close_idle()
 
     return set_limit
 

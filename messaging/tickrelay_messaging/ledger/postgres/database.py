@@ -59,7 +59,7 @@ class PostgresDatabase(Database):
     @contextmanager
     def transact(self) -> Iterator[PostgresTransacting]:
         with translated(self._connector.where):
-            transacting = PostgresTransacting(self._connector.engine().connect(), self._terminate)
+            transacting = PostgresTransacting(self._connector.pool.engine().connect(), self._terminate)
             try:
                 yield transacting
                 transacting.commit()
@@ -67,7 +67,7 @@ class PostgresDatabase(Database):
                 transacting.end()
 
     def ring(self, topic: Topic) -> None:
-        with translated(self._connector.where), self._connector.engine().connect() as connection:
+        with translated(self._connector.where), self._connector.pool.engine().connect() as connection:
             notify(driver(connection), topic)
 
     def wait(self, timeout: float | None) -> bool:
@@ -103,11 +103,11 @@ class PostgresDatabase(Database):
         self._owners.clear()
         if self._listener is not None:
             self._listener.close()
-        self._connector.close()
+        self._connector.pool.close_idle()
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Connection]:
-        with translated(self._connector.where), self._connector.engine().connect() as connection:
+        with translated(self._connector.where), self._connector.pool.engine().connect() as connection:
             raw = driver(connection)
             try:
                 raw.execute(begin)
@@ -116,7 +116,7 @@ class PostgresDatabase(Database):
             except BaseException:
                 rollback(connection)
                 if raw.broken:
-                    self._connector.forget_idle()
+                    self._connector.pool.close_idle()  # the others are most likely broken too
                 raise
 
     def _listening(self) -> Listener:

@@ -68,6 +68,9 @@ class Listener:
         self._closed = True
         os.write(self._voice, b"!")
         self._thread.join(PROBE)
+        if not self._thread.is_alive():  # not before: it listens to them
+            os.close(self._ear)
+            os.close(self._voice)
         with self._heard:
             self._heard.notify_all()
 
@@ -91,8 +94,6 @@ class Listener:
                 self._count(list(Topic))
                 select.select([self._ear], [], [], min(0.1 * 2**failures, 5.0))
         _close(raw)
-        os.close(self._ear)
-        os.close(self._voice)
 
     def _hear(self, raw: Raw) -> None:
         deadline = time.monotonic() + PROBE

@@ -8,103 +8,49 @@ While they work others write to the ledger; only its end, when the done-marks ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from threading import Lock
+from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection
 
-from tickrelay_messaging.errors import CallerError, ClaimLost, LedgerUnavailable
+from tickrelay_messaging.errors import CallerError
 from tickrelay_messaging.ledger.postgres.connecting import driver
-from tickrelay_messaging.ledger.sql.database import Transacting
-from tickrelay_messaging.ledger.sql.guard import UNDONE, forgive, guarded, lend
+from tickrelay_messaging.ledger.sql.lending import LentTransaction
 
 ALONE = "SELECT pg_advisory_xact_lock(1414220871, hashtext(current_schema()))"
 """Held by whoever writes to the ledger in this schema, until its transaction ends. The number spells "TKLG"."""
 _ALIVE = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
-class PostgresTransacting(Transacting):
+class PostgresTransacting(LentTransaction):
     """
     Args:
-        connection: idle, taken over.
         terminate: ends a server process by its number, through another connection.
     """
 
+    _BEGIN = "BEGIN"
+    _GONE = "the database has ended the transaction; nothing of it was kept"
+
     def __init__(self, connection: Connection, terminate: Callable[[int], None]) -> None:
-        self.connection = connection
-        self._raw = driver(connection)
         self._terminate = terminate
-        self._state = Lock()
-        self.is_open = False
-        lend(connection)
-        self._raw.execute("BEGIN")
-        self.is_open = True
-
-    @contextmanager
-    def part(self) -> Iterator[None]:
-        self._run("SAVEPOINT part")
-        try:
-            with guarded(self):
-                yield
-            self._check_statements()
-        except BaseException:
-            self._undo_part()
-            raise
-        self._run("RELEASE part")
-        forgive(self.connection)
-
-    def check(self) -> None:
-        if not self.is_open:
-            raise ClaimLost(UNDONE)
-        if self._raw.info.transaction_status not in _ALIVE:
-            raise LedgerUnavailable("the database has ended the transaction; nothing of it was kept")
+        super().__init__(connection, driver(connection))
 
     def be_alone(self) -> bool:
         self._run(ALONE)
         return False
 
-    def commit(self) -> None:
-        """
-        Make it all last.
+    def _is_there(self) -> bool:
+        return self._raw.info.transaction_status in _ALIVE
 
-        Raises:
-            ClaimLost: it was aborted.
-        """
-        with self._state:
-            self.check()
-            self._raw.execute("COMMIT")
-            self._close()
-
-    def abort(self) -> None:
-        with self._state:
-            if self.is_open:
-                self.is_open = False  # From here on the guard refuses the handler's statements.
-                self._terminate(self._raw.info.backend_pid)
-
-    def end(self) -> None:
-        """Undo what wasn't committed. After an abort the connection is thrown away, as its user may still hold it."""
-        with self._state:
-            if self.is_open:
-                self._close()
-            elif not self.connection.closed:
-                self.connection.invalidate()
-                Connection.close(self.connection)
-
-    def _close(self) -> None:
-        self.is_open = False
+    def _undo(self) -> None:
         rollback(self.connection)
-        Connection.close(self.connection)
 
-    def _undo_part(self) -> None:
-        if self.is_open and self._raw.info.transaction_status in _ALIVE:
-            self._run("ROLLBACK TO part")
-            self._run("RELEASE part")
-            forgive(self.connection)
+    def _undo_from_outside(self) -> None:
+        self._terminate(self._raw.info.backend_pid)
 
-    def _check_statements(self) -> None:
+    def _check_part(self) -> None:
         """PostgreSQL does nothing more after a statement that failed; a handler that went on hasn't had its effect."""
         if self._raw.info.transaction_status is TransactionStatus.INERROR:
             raise CallerError(
@@ -112,14 +58,11 @@ class PostgresTransacting(Transacting):
                 "let the error out, or put the statement into `connection.begin_nested()`"
             )
 
-    def _run(self, statement: str) -> None:
-        with self._state:
-            self.check()
-            self._raw.execute(statement)
-
 
 def rollback(connection: Connection) -> None:
-    """Undo; a connection that can't even do that is thrown away."""
+    """Undo; a connection that can't even do that is thrown away, where SQLAlchemy hasn't seen to it."""
+    if connection.invalidated:
+        return
     raw = driver(connection)
     with suppress(psycopg.Error):
         if raw.info.transaction_status is not TransactionStatus.IDLE:

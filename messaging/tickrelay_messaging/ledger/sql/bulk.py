@@ -20,6 +20,11 @@ _MOST_KEYS = 4_096
 _ARRAYS = {Text: "text[]", LargeBinary: "bytea[]", Integer: "bigint[]", Float: "float8[]", Double: "float8[]"}
 
 
+def goes_by_row(connection: Connection) -> bool:
+    """Whether its driver writes parameters as we do, `?`, and is in the process; else they are `%s`, on the network."""
+    return connection.dialect.paramstyle == "qmark"
+
+
 class Statement:
     """
     Args:
@@ -36,7 +41,7 @@ class Statement:
         if not rows:
             return
         cursor = connection.connection.cursor()
-        if connection.dialect.paramstyle == "qmark":
+        if goes_by_row(connection):
             cursor.executemany(self._by_row, rows)
         else:
             cursor.execute(self._by_column, [list(column) for column in zip(*rows, strict=True)])
@@ -104,7 +109,7 @@ def select_by_key(
 ) -> dict[bytes, Any]:
     """Rows by key, which comes first in each."""
     cursor = connection.connection.cursor()
-    if connection.dialect.paramstyle != "qmark":
+    if not goes_by_row(connection):
         cursor.execute(f"SELECT key, {columns} FROM {table} WHERE key = ANY(%b)", [list(keys)])  # noqa: S608
         return {row[0]: row for row in cursor.fetchall()}
     found: dict[bytes, Any] = {}

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging import envelope
 from tickrelay_messaging.errors import UndecodableMessage
-from tickrelay_messaging.ledger.sql.bulk import delete_rows, insert_rows, update_rows
+from tickrelay_messaging.ledger.sql.bulk import delete_rows, goes_by_row, insert_rows, update_rows
 from tickrelay_messaging.ledger.sql.tables import WAITING, active, done, failures, history, payloads
 from tickrelay_messaging.message import Message
 
@@ -40,7 +40,7 @@ DELETE_PAYLOAD = delete_rows(payloads)
 def cursor(connection: Connection) -> Any:
     """The driver's own cursor: what a batch does thousands of times a second can't afford SQLAlchemy's 50 us a call."""
     own = connection.connection.cursor()
-    return own if connection.dialect.paramstyle == "qmark" else _FormatCursor(own)
+    return own if goes_by_row(connection) else _FormatCursor(own)
 
 
 class _FormatCursor:
