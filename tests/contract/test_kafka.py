@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 from tests.services.kafka import Kafka
 
-from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
-from tickrelay_messaging.brokers.base import DEFAULT_GROUP
+from tickrelay_messaging.brokers import Broker, open_broker
 from tickrelay_messaging.message import Message
 from tickrelay_messaging.testing import BrokerContract
 from tickrelay_messaging.testing._children import forked
@@ -33,21 +32,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         node.server.kill()
 
 
-class EveryTopicHasLanes(PublishContract):
-    """A topic has partitions, wished for or not, and so `queues` names a number."""
-
-    def test_declaring_again_changes_nothing(self, broker: Broker, queue: str) -> None:
-        """Declaring is idempotent: the queue keeps its messages, its groups and its lanes."""
-        before = [spec for spec in broker.queues() if spec.name == queue]
-        broker.publish(queue, self.messages(2))
-        broker.declare(QueueSpec(queue))
-        assert before == [spec for spec in broker.queues() if spec.name == queue]
-        assert [(DEFAULT_GROUP,)] == [spec.groups for spec in before]
-        with broker.subscribe(queue) as subscription:
-            assert ["m0", "m1"] == ids_of(self.take(subscription, 2))
-
-
-class TestKafkaBroker(EveryTopicHasLanes, BrokerContract):
+class TestKafkaBroker(BrokerContract):
     """One partition: one order for the whole queue; the tests of lanes make four."""
 
     @pytest.fixture(autouse=True)
@@ -59,7 +44,7 @@ class TestKafkaBroker(EveryTopicHasLanes, BrokerContract):
         return open_broker(self.url)
 
 
-class TestKafkaBrokerByKey(EveryTopicHasLanes):
+class TestKafkaBrokerByKey(PublishContract):
     """The partitions it has by default: one order a key. What consumers do with several is among the faults' tests."""
 
     @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from tickrelay_messaging.brokers.base import (
 )
 from tickrelay_messaging.brokers.lanes import check_lanes
 from tickrelay_messaging.brokers.names import check_name
+from tickrelay_messaging.brokers.seat import Seat
 from tickrelay_messaging.brokers.urls import redact, split
 from tickrelay_messaging.errors import CallerError, ConfigurationError, UnknownQueue
 from tickrelay_messaging.message import MAX_BODY, Message, check_publishable
@@ -172,14 +173,14 @@ class MemoryBroker(Broker):
             ) from None
 
 
-class MemorySubscription(Subscription):
+class MemorySubscription(Seat, Subscription):
     """Made by `MemoryBroker.subscribe`, which holds the space's lock meanwhile."""
 
     def __init__(self, space: Space, names: tuple[str, str], group: Group) -> None:
+        super().__init__(names[0])
         self._changed = space.changed
-        self._queue, self._name = names
+        self._name = names[1]
         self._group = group
-        self._woken = self._closed = False
         group.members.add(id(self))
 
     def receive(self, limit: int, timeout: float | None = 0.0) -> list[Delivery]:
@@ -188,8 +189,7 @@ class MemorySubscription(Subscription):
             raise ConfigurationError(f"limit must be at least 1, got {limit}")
         with self._changed:
             self._changed.wait_for(self._has_reason_to_return, timeout)
-            woken, self._woken = self._woken, False
-            positions = [] if woken or self._closed else self._group.take(id(self), limit)
+            positions = [] if self._interrupted() else self._group.take(id(self), limit)
             return [self._delivery(position) for position in positions]
 
     def _has_reason_to_return(self) -> bool:

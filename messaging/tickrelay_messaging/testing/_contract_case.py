@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
@@ -59,6 +60,18 @@ class ContractCase:
             assert more, f"only {len(taken)} of {count} messages came in {self.patience} s"
             taken += more
         return taken
+
+    def hold(self, queue: str, count: int) -> Callable[[Callable[[], None]], None]:
+        """What a forked child does: take so many messages, say so, and keep them until it's killed."""
+
+        def work(say: Callable[[], None]) -> None:
+            with self.make_broker() as broker, broker.subscribe(queue) as subscription:
+                self.take(subscription, count)
+                say()
+                while True:
+                    signal.pause()
+
+        return work
 
     def assert_nothing_left(self, broker: Broker, queue: str, group: str = DEFAULT_GROUP) -> None:
         """A new subscription of the group gets nothing."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
@@ -200,7 +199,7 @@ class ConsumeContract(ContractCase):
         """What a consumer held when SIGKILL ended it comes to the others, marked, within the patience."""
         self.need(broker, "shared")
         broker.publish(queue, self.messages(3))
-        with forked(self._hold(queue, 3)) as child:
+        with forked(self.hold(queue, 3)) as child:
             child.wait_until_said()
             with broker.subscribe(queue) as survivor:
                 assert [] == survivor.receive(1, self.silence)
@@ -214,7 +213,7 @@ class ConsumeContract(ContractCase):
         """A sibling that waits without a timeout notices the death by itself."""
         self.need(broker, "shared")
         broker.publish(queue, self.messages(1))
-        with forked(self._hold(queue, 1)) as child:
+        with forked(self.hold(queue, 1)) as child:
             child.wait_until_said()
             with broker.subscribe(queue) as survivor, ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(survivor.receive, 1, None)
@@ -225,18 +224,8 @@ class ConsumeContract(ContractCase):
         """A consumer that is slow or stopped is alive; its messages aren't given to others."""
         self.need(broker, "shared")
         broker.publish(queue, self.messages(1))
-        with forked(self._hold(queue, 1)) as child:
+        with forked(self.hold(queue, 1)) as child:
             child.wait_until_said()
             with broker.subscribe(queue) as sibling:
                 os.kill(child.pid, signal.SIGSTOP)
                 assert [] == sibling.receive(1, 1.2)
-
-    def _hold(self, queue: str, count: int) -> Callable[[Callable[[], None]], None]:
-        def work(say: Callable[[], None]) -> None:
-            with self.make_broker() as broker, broker.subscribe(queue) as subscription:
-                self.take(subscription, count)
-                say()
-                while True:
-                    signal.pause()
-
-        return work

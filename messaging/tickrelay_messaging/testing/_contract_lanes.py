@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -109,22 +107,12 @@ class LanesContract(ContractCase):
         """The lanes of a killed consumer go to the others, with everything in its order."""
         self.need(broker, "shared")
         broker.publish(laned, _keyed(0, 8))
-        with forked(self._hold_all(laned, 8)) as child:
+        with forked(self.hold(laned, 8)) as child:
             child.wait_until_said()
             broker.publish(laned, _keyed(8, 16))
             with broker.subscribe(laned) as survivor:
                 child.kill()
                 assert _by_key(_keyed(0, 16)) == _by_key_of(self.take(survivor, 16))
-
-    def _hold_all(self, queue: str, count: int) -> Callable[[Callable[[], None]], None]:
-        def work(say: Callable[[], None]) -> None:
-            with self.make_broker() as broker, broker.subscribe(queue) as subscription:
-                self.take(subscription, count)
-                say()
-                while True:
-                    signal.pause()
-
-        return work
 
     def _whoever_gets_one(
         self, first: Subscription, second: Subscription

@@ -38,10 +38,12 @@ class PublishContract(ContractCase):
     """Declaring and publishing."""
 
     def test_declaring_again_changes_nothing(self, broker: Broker, queue: str) -> None:
-        """Declaring is idempotent: the queue keeps its messages and its groups."""
+        """Declaring is idempotent: the queue keeps its messages, its groups and its lanes."""
+        before = [spec for spec in broker.queues() if spec.name == queue]
+        assert [(DEFAULT_GROUP,)] == [spec.groups for spec in before]
         broker.publish(queue, self.messages(2))
         broker.declare(QueueSpec(queue))
-        assert [(DEFAULT_GROUP,)] == [spec.groups for spec in broker.queues() if spec.name == queue]
+        assert before == [spec for spec in broker.queues() if spec.name == queue]
         with broker.subscribe(queue) as subscription:
             assert ["m0", "m1"] == ids_of(self.take(subscription, 2))
 

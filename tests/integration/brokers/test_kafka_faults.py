@@ -9,12 +9,13 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from threading import Event
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import NewTopic
 from tests.services.kafka import Kafka
 from tests.services.process import free_ports
@@ -22,19 +23,14 @@ from tests.services.process import free_ports
 from tickrelay_messaging.brokers import QueueSpec
 from tickrelay_messaging.brokers.kafka import KafkaBroker
 from tickrelay_messaging.brokers.kafka import member as member_module
-from tickrelay_messaging.brokers.kafka.errors import Complaints
-from tickrelay_messaging.brokers.kafka.lanes import Lane
-from tickrelay_messaging.brokers.kafka.settings import read
+from tickrelay_messaging.brokers.kafka.clients import Reader
 from tickrelay_messaging.envelope import decode
 from tickrelay_messaging.errors import (
-    BrokerRefused,
     BrokerUnavailable,
     CallerError,
-    ConfigurationError,
     MessageTooLarge,
     PublishUnconfirmed,
     QueueMismatch,
-    ServiceError,
     UndecodableMessage,
     UnknownQueue,
 )
@@ -224,20 +220,6 @@ def test_a_group_with_consumers_elsewhere_is_not_forgotten(kafka, broker, queue)
         assert 3 == len(take(subscription, 3))
 
 
-def test_a_refusal_is_final_when_no_server_is_left():
-    """One server that refuses a certificate is no end while others serve; when all are down it is, until one serves."""
-    refusal = KafkaError(KafkaError._SSL, "certificate verify failed")
-    complaints = Complaints()
-    complaints.note(refusal)
-    complaints.check("here")
-    complaints.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    with pytest.raises(BrokerRefused, match=r"here.*certificate verify failed"):
-        complaints.check("here")
-    complaints.settle()
-    complaints.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    complaints.check("here")
-
-
 def test_a_rebalance_commits_nothing_unfinished(kafka, broker, queue):
     """A second consumer joins while messages are unfinished: no offset passes one of them, and each comes again."""
     broker.publish(queue, numbered(200))
@@ -337,6 +319,54 @@ def test_a_full_member_loses_nothing_and_keeps_order(broker, queue, monkeypatch)
     assert [message.id for message in messages] == got
 
 
+def test_partitions_go_on_after_an_error_while_they_were_paused(broker, queue, monkeypatch):
+    """Whatever the client raises while the caller is away, no partition stays paused: everything comes."""
+    for name, value in {"FULL": 100, "BATCH": 50, "PATIENCE": 0.01}.items():
+        monkeypatch.setattr(member_module, name, value)
+    raised = Event()
+    pause = Reader.pause
+
+    def pause_and_fail(reader, partitions):
+        pause(reader, partitions)
+        if not raised.is_set():
+            raised.set()
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT, "gone for a moment"))
+
+    monkeypatch.setattr(Reader, "pause", pause_and_fail)
+    broker.publish(queue, numbered(1_000, key="one"))
+    got = set()
+    with broker.subscribe(queue) as subscription:
+        assert raised.wait(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while len(got) < 1_000 and time.monotonic() < deadline:
+            with suppress(BrokerUnavailable):
+                got.update(ids(subscription.receive(150, 1.0)))
+    assert 1_000 == len(got)
+
+
+def test_a_commit_without_an_answer_is_sent_again(broker, queue, monkeypatch):
+    """One that got lost on its way doesn't leave acknowledged messages uncommitted."""
+    monkeypatch.setattr(member_module, "COMMIT_LOST", 0.2)
+    commit, lost = Reader.commit, []
+
+    def lose_first(reader, **wanted):
+        if wanted.get("asynchronous") and not lost:
+            return lost.append(wanted["offsets"])
+        return commit(reader, **wanted)
+
+    monkeypatch.setattr(Reader, "commit", lose_first)
+    broker.publish(queue, numbered(3, key="one"))
+    with broker.subscribe(queue) as subscription:
+        held = take(subscription, 3)
+        subscription.acknowledge(held)
+        partition, offset = map(int, held[-1].position.split(":"))
+        deadline = time.monotonic() + PATIENCE
+        while broker._groups.committed(queue, "default")[partition] != offset + 1:
+            assert time.monotonic() < deadline, "it was never sent again"
+            subscription.receive(1, 0.1)
+    assert lost
+
+
 def test_foreign_messages_are_handed_out_with_their_bytes(kafka, broker, queue):
     """A tombstone, a message without headers and one with broken ones block nothing and keep their bytes."""
     producer = Producer({"bootstrap.servers": kafka.address})
@@ -370,6 +400,7 @@ def test_peek_goes_through_all_partitions_in_pages(broker, queue):
     """Pages over several partitions show each message once."""
     for batch in range(3):
         broker.publish(queue, numbered(10, prefix=f"{batch}-"))
+        Event().wait(0.05)  # instants apart: Kafka counts milliseconds
     seen, after = [], None
     while page := broker.peek(queue, after=after, limit=4):
         seen += [decode(one.headers, one.body).id for one in page]
@@ -388,72 +419,3 @@ def test_another_shape_is_a_mismatch(kafka, broker, queue):
     admin.create_topics([topic])[compacted].result(10)
     with pytest.raises(QueueMismatch, match="compact"):
         broker.declare(QueueSpec(compacted))
-
-
-def test_an_offset_never_passes_an_unfinished_message():
-    """Whatever order messages finish in, what is due is the oldest unfinished one, or behind the last."""
-    chance = random.Random(7)
-    for _ in range(200):
-        lane = Lane(None, 0)
-        offsets = sorted(chance.sample(range(60), 20))  # with gaps, as transactions and compaction leave them
-        unfinished = set()
-        waiting = list(offsets)
-        while waiting or unfinished:
-            if waiting and (not unfinished or chance.random() < 0.5):
-                unfinished.add(waiting[0])
-                lane.hand_out(waiting.pop(0))
-            else:
-                done = chance.choice(sorted(unfinished))
-                unfinished.remove(done)
-                lane.finish(done)
-            handed = offsets[: len(offsets) - len(waiting)]
-            assert min(unfinished, default=handed[-1] + 1) == lane.due()
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("kafka://a", {"bootstrap.servers": "a:9092"}),
-        ("kafka://a:1,b:2/", {"bootstrap.servers": "a:1,b:2"}),
-        ("kafka://u:p%40ss@a:1", {"sasl.password": "p@ss", "security.protocol": "SASL_SSL"}),
-        ("kafka://u:p@a:1", {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u"}),
-        (
-            "kafka://u:p@a:1?sasl.mechanism=PLAIN",
-            {"sasl.mechanism": "PLAIN", "security.protocol": "SASL_SSL"},
-        ),
-        (
-            "kafka://a?security.protocol=SSL&ssl.key.location=k",
-            {"ssl.key.location": "k", "security.protocol": "SSL"},
-        ),
-    ],
-)
-def test_a_url_becomes_settings(url, expected):
-    """Servers, SASL and TLS by librdkafka's names, safe where the URL is silent."""
-    assert expected.items() <= read(url).client.items()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "kafka://u:hunter2@a:1?security.protocol=SASL_PLAINTEXT&sasl.mechanism=PLAIN",
-        "kafka://u:hunter2@a:1?enable.auto.commit=true",
-        "kafka://u:hunter2@a:1/queue",
-        "kafka://u:hunter2@a:1?partitions=0",
-        "kafka://u:hunter2@:1",
-        "kafka://a?sasl.password=hunter2&plugin.library.paths=x",
-        "kafka://u:hunter2@",
-    ],
-)
-def test_a_bad_url_is_refused_without_its_password(url):
-    """An option nobody knows, a password in the clear, no server: refused, and the secret isn't shown."""
-    with pytest.raises(ConfigurationError) as caught:
-        read(url)
-    assert "hunter2" not in str(caught.value)
-
-
-def test_a_wrong_ca_file_shows_no_secret():
-    """What the driver refuses is our error, and holds no password."""
-    url = "kafka://u:hunter2@127.0.0.1:1?ssl.ca.location=/no/such/file"
-    with KafkaBroker.from_url(url) as broker, pytest.raises((ConfigurationError, ServiceError)) as caught:
-        broker.publish("queue", numbered(1), timeout=1.0)
-    assert "hunter2" not in f"{caught.value}{caught.value.__cause__}"

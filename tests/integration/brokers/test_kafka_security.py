@@ -10,7 +10,6 @@ from contextlib import suppress
 from uuid import uuid4
 
 import pytest
-from tests.contract.test_kafka import EveryTopicHasLanes
 from tests.services.certificates import Authority
 from tests.services.kafka_rights import documented
 from tests.services.kafka_secure import PASSWORD, PLAIN_USER, SecureKafka
@@ -247,7 +246,7 @@ def test_the_page_and_the_program_list_the_same_rights():
     assert listed == page
 
 
-class TestKafkaUnderLeastRights(EveryTopicHasLanes, BrokerContract):
+class TestKafkaUnderLeastRights(BrokerContract):
     """The whole contract, by a user with no more rights than all roles together, through SCRAM over TLS."""
 
     @pytest.fixture(autouse=True)

@@ -11,24 +11,29 @@ from __future__ import annotations
 
 import os
 import random
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Condition, Event, Thread, current_thread
 from typing import Protocol
 
+from pika import ConnectionParameters
 from pika.adapters.select_connection import IOLoop
 
-from tickrelay_messaging.brokers.rabbitmq.alert import tls_alert
 from tickrelay_messaging.brokers.rabbitmq.connection import Connection
 from tickrelay_messaging.brokers.rabbitmq.errors import connection_error
 from tickrelay_messaging.brokers.rabbitmq.settings import Settings
+from tickrelay_messaging.brokers.tls import tls_alert
 from tickrelay_messaging.errors import BrokerRefused, BrokerUnavailable, CallerError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 3.0
 """Seconds between two attempts to connect."""
 _HUNG_UP = "StreamLost"
 """In pika's errors where the broker ended the connection without a word that arrived."""
+LISTENING = 3.0
+"""Seconds to listen for why a broker hung up on a client it doesn't know."""
 GOODBYE = 1.0
 """Seconds a broker has to answer a close."""
 
@@ -168,7 +173,7 @@ class Link:
             ends.append(error)
         why = ends[0] if ends else None
         if self._connection is None and _HUNG_UP in repr(why):
-            why = tls_alert(node) or why
+            why = _alert(node) or why
         return self._lost(loop, why)
 
     def _opened(self, connection: Connection) -> None:
@@ -214,3 +219,15 @@ class Link:
 def _unless_closed(connection: Connection, callback: Callable[[Connection], None]) -> None:
     if connection.is_open:
         callback(connection)
+
+
+def _alert(node: ConnectionParameters) -> ssl.SSLError | None:
+    tls = node.ssl_options
+    if tls is None:
+        return None
+
+    def connect() -> socket.socket:
+        plain = socket.create_connection((node.host, node.port), LISTENING)
+        return tls.context.wrap_socket(plain, server_hostname=tls.server_hostname)  # type: ignore[no-any-return]
+
+    return tls_alert(connect, LISTENING)

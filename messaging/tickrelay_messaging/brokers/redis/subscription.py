@@ -26,7 +26,8 @@ from tickrelay_messaging.brokers.redis.keys import Keys
 from tickrelay_messaging.brokers.redis.pool import Pool
 from tickrelay_messaging.brokers.redis.reader import Reader
 from tickrelay_messaging.brokers.redis.wire import Argument, Wire
-from tickrelay_messaging.errors import CallerError, ConfigurationError, TickrelayError
+from tickrelay_messaging.brokers.seat import Seat
+from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 
 MOST_BYTES = 32 << 20
 """About so many bytes a receive asks for, whatever its limit, judging by the sizes it has seen."""
@@ -36,7 +37,7 @@ TRIM_EVERY = 1000
 """Acknowledged messages between two trims."""
 
 
-class RedisSubscription(Subscription):
+class RedisSubscription(Seat, Subscription):
     """
     Made by `RedisBroker.subscribe`.
 
@@ -49,11 +50,11 @@ class RedisSubscription(Subscription):
     _BEAT, _LEAVE = scripts.BEAT, scripts.LEAVE
 
     def __init__(self, pool: Pool, keys: Keys, group: str) -> None:
+        super().__init__(keys.queue)
         self._pool = pool
         self._keys = keys
-        self._queue, self._name = keys.queue, group
+        self._name = group
         self._member = f"{os.getpid()}-{uuid4().hex[:16]}".encode()
-        self._process = os.getpid()
         self._receiving, self._beating = RLock(), Lock()
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
@@ -61,7 +62,6 @@ class RedisSubscription(Subscription):
         self._reader = Reader(pool, (keys.stream, keys.bell), group, self._member)
         self._held: dict[bytes, bytes] = {}  # id -> lane
         self._look, self._lost = True, False
-        self._woken = self._closed = False
         self._size = FIRST_SIZE
         self._to_trim = 0
 
@@ -115,7 +115,7 @@ class RedisSubscription(Subscription):
 
     def close(self) -> None:
         """See `Subscription.close`. If the server can't be reached, siblings get its messages after the lease."""
-        if self._closed or self._process != os.getpid():
+        if self._closed or self._owner != os.getpid():
             return
         self._closed = True
         self._poke()
@@ -148,12 +148,6 @@ class RedisSubscription(Subscription):
     def _run(self, wire: Wire, script: str, keys: int, *arguments: Argument) -> Any:
         of_queue = (self._keys.stream, self._keys.bell, self._keys.members(self._name))[:keys]
         return wire.call("EVAL", script, keys, *of_queue, *arguments)
-
-    def _check_process(self) -> None:
-        if self._process != os.getpid():
-            raise CallerError(
-                f"this subscription to {self._queue!r} is the parent process's; subscribe anew after a fork"
-            )
 
     def _interrupted(self) -> bool:
         heard = b""

@@ -8,6 +8,7 @@ import select
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis.backoff import NoBackoff
@@ -18,6 +19,7 @@ from redis.retry import Retry
 
 from tickrelay_messaging.brokers.redis.errors import check_server, in_our_words, spoils
 from tickrelay_messaging.brokers.redis.url import Settings
+from tickrelay_messaging.brokers.tls import tls_alert
 from tickrelay_messaging.errors import BrokerUnavailable, TickrelayError
 
 Argument = str | bytes | int
@@ -166,19 +168,9 @@ def _connect(settings: Settings, arguments: Mapping[str, Any], patience: float) 
 
 
 def _alert(made: Any, patience: float) -> ssl.SSLError | None:
-    """
-    Why a server hung up: since TLS 1.3 it reads a client's certificate when that client speaks already.
-
-    What it says then may be lost with the connection, but not to a client that keeps silent and listens.
-    """
-    try:
-        with made._connect() as silent:  # noqa: SLF001 - a handshake without a login
-            silent.settimeout(min(patience, LONGEST_SILENCE))
-            silent.recv(1)
-    except ssl.SSLError as error:
-        return error
-    except (RedisError, OSError):
-        return None
+    with suppress(RedisError):
+        # A handshake without a login.
+        return tls_alert(made._connect, min(patience, LONGEST_SILENCE))  # noqa: SLF001
     return None
 
 

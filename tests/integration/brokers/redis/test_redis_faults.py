@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,6 @@ from tests.services.redis import (
     PATIENCE,
     STREAM,
     RedisServer,
-    emptied,
     ids_of,
     messages,
     running_server,
@@ -36,27 +34,6 @@ from tickrelay_messaging.errors import (
     UnknownQueue,
 )
 from tickrelay_messaging.message import Message
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for the tests of this file that don't need one of their own."""
-    with running_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def bare(server: RedisServer) -> Iterator[redis.Redis]:
-    """A bare client of an empty server."""
-    with emptied(server) as client:
-        yield client
-
-
-@pytest.fixture
-def broker(server: RedisServer, bare: redis.Redis) -> Iterator[Broker]:
-    """A broker with the queue `orders`."""
-    with with_orders(server.url()) as broker:
-        yield broker
 
 
 def test_a_killed_server_loses_nothing_confirmed(tmp_path: Path) -> None:

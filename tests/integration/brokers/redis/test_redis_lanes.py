@@ -17,10 +17,8 @@ from tests.services.redis import (
     PATIENCE,
     STREAM,
     RedisServer,
-    emptied,
     ids_of,
     messages,
-    running_server,
     take,
     wait_for,
     waiting_clients,
@@ -33,20 +31,6 @@ from tickrelay_messaging.errors import BrokerUnavailable, ServiceError, UnknownQ
 from tickrelay_messaging.message import Message
 
 LANES = 4
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for the tests of this file that don't need one of their own."""
-    with running_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def bare(server: RedisServer) -> Iterator[redis.Redis]:
-    """A bare client of an empty server."""
-    with emptied(server) as client:
-        yield client
 
 
 @pytest.fixture

@@ -12,10 +12,8 @@ import redis
 from tests.services.redis import (
     STREAM,
     RedisServer,
-    emptied,
     ids_of,
     messages,
-    running_server,
     take,
     wait_for,
     with_orders,
@@ -26,20 +24,6 @@ from tickrelay_messaging.errors import ConfigurationError, UnknownQueue
 from tickrelay_messaging.message import Message
 
 AGAIN = "default~r1"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for the tests of this file that don't need one of their own."""
-    with running_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def bare(server: RedisServer) -> Iterator[redis.Redis]:
-    """A bare client of an empty server."""
-    with emptied(server) as client:
-        yield client
 
 
 @pytest.fixture

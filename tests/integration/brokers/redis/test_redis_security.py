@@ -17,7 +17,6 @@ from tests.services.redis import (
     STREAM,
     RedisServer,
     allow_all,
-    emptied,
     messages,
     running_server,
     take,
@@ -29,27 +28,6 @@ from tickrelay_messaging.brokers.redis import RIGHTS
 from tickrelay_messaging.errors import (
     BrokerRefused,
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for the tests of this file that don't need one of their own."""
-    with running_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def bare(server: RedisServer) -> Iterator[redis.Redis]:
-    """A bare client of an empty server."""
-    with emptied(server) as client:
-        yield client
-
-
-@pytest.fixture
-def broker(server: RedisServer, bare: redis.Redis) -> Iterator[Broker]:
-    """A broker with the queue `orders`."""
-    with with_orders(server.url()) as broker:
-        yield broker
 
 
 def test_a_wrong_password_is_refused_and_stays_secret(server: RedisServer, bare: redis.Redis) -> None:

@@ -4,44 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 from tests.services.redis import (
     RedisServer,
-    emptied,
     running_server,
-    with_orders,
 )
 
-from tickrelay_messaging.brokers import Broker, open_broker
+from tickrelay_messaging.brokers import open_broker
 from tickrelay_messaging.errors import (
     BrokerUnavailable,
     ConfigurationError,
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for the tests of this file that don't need one of their own."""
-    with running_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def bare(server: RedisServer) -> Iterator[redis.Redis]:
-    """A bare client of an empty server."""
-    with emptied(server) as client:
-        yield client
-
-
-@pytest.fixture
-def broker(server: RedisServer, bare: redis.Redis) -> Iterator[Broker]:
-    """A broker with the queue `orders`."""
-    with with_orders(server.url()) as broker:
-        yield broker
 
 
 def test_an_evicting_server_is_refused(server: RedisServer, bare: redis.Redis) -> None:

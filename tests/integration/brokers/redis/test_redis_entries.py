@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -14,12 +14,9 @@ from tests.services.redis import (
     LEASE,
     STREAM,
     RedisServer,
-    emptied,
     ids_of,
     messages,
-    running_server,
     take,
-    with_orders,
 )
 
 from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
@@ -30,27 +27,6 @@ from tickrelay_messaging.errors import (
 )
 from tickrelay_messaging.message import Message
 from tickrelay_messaging.testing._children import forked
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for the tests of this file that don't need one of their own."""
-    with running_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def bare(server: RedisServer) -> Iterator[redis.Redis]:
-    """A bare client of an empty server."""
-    with emptied(server) as client:
-        yield client
-
-
-@pytest.fixture
-def broker(server: RedisServer, bare: redis.Redis) -> Iterator[Broker]:
-    """A broker with the queue `orders`."""
-    with with_orders(server.url()) as broker:
-        yield broker
 
 
 def test_a_killed_subscribers_messages_come_within_the_lease(server: RedisServer, broker: Broker) -> None:
