@@ -7,36 +7,28 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TypeVar
 
-from tickrelay_consumer.backlog import Backlog
-from tickrelay_consumer.batching import BatchFunction
-from tickrelay_consumer.breaker import Breaker
 from tickrelay_consumer.engine.emptiness import Emptiness
 from tickrelay_consumer.engine.engine import Engine
-from tickrelay_consumer.engine.runners.origin import refuse_in_child
 from tickrelay_consumer.engine.shared import Limits, Load, Shared, log
-from tickrelay_consumer.gates import Gates
 from tickrelay_consumer.handlers import Effect, Function, Handler, Retry
 from tickrelay_consumer.health import Health
 from tickrelay_consumer.http import serve
 from tickrelay_consumer.joining import join
 from tickrelay_consumer.metrics import Metrics
-from tickrelay_consumer.middlewares.composing import Middleware, compose
-from tickrelay_consumer.modes import check_batch, mode_of
-from tickrelay_consumer.rate import Rate
 from tickrelay_consumer.settings import Settings
 from tickrelay_messaging.brokers import Broker, open_broker
 from tickrelay_messaging.brokers.names import check_name
 from tickrelay_messaging.errors import ConfigurationError, ServiceError
 from tickrelay_messaging.ledger import Ledger, open_ledger
 
-F = TypeVar("F", bound=Function | BatchFunction)
+F = TypeVar("F", bound=Function)
 
 
 class Consumer:
@@ -49,7 +41,6 @@ class Consumer:
         group: the group it joins in every queue; `TICKRELAY_GROUP` by default.
         http: `host:port` of `/metrics`, `/healthz` and `/readyz`; `TICKRELAY_HTTP` by default, none without it.
         limits: bounds of one process.
-        middlewares: put around every handler, the first outermost.
     """
 
     def __init__(
@@ -60,13 +51,11 @@ class Consumer:
         group: str | None = None,
         http: str | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
-        middlewares: Sequence[Middleware] = (),
     ) -> None:
         self._broker = broker
         self._ledger = ledger
         self._overrides: dict[str, str | None] = {"group": group, "http": http}
         self._limits = limits
-        self._middlewares = tuple(middlewares)
         self._handlers: dict[tuple[str, str], Handler] = {}
         self._working: tuple[Handler, ...] = ()
         self._stop = _Stop()
@@ -77,7 +66,7 @@ class Consumer:
         """What was registered, in order."""
         return tuple(self._handlers.values())
 
-    def handler(  # noqa: PLR0913 - a keyword for each thing one may want
+    def handler(
         self,
         queue: str,
         *,
@@ -85,12 +74,6 @@ class Consumer:
         name: str | None = None,
         retry: Retry = Retry(),  # noqa: B008 - frozen
         timeout: float = 30.0,
-        mode: str | None = None,
-        batch: int | None = None,
-        batch_wait: float = 0.05,
-        middlewares: Sequence[Middleware] = (),
-        breaker: Breaker | None = None,
-        rate: str | Rate | None = None,
     ) -> Callable[[F], F]:
         """
         Register a function for a queue; several for one queue each get every message.
@@ -100,13 +83,6 @@ class Consumer:
             name: the function's name by default. Deduplication goes by it.
             retry: when a failed message is tried again.
             timeout: seconds for one attempt.
-            mode: where it runs: "thread", "process" or "asyncio"; see `Mode`. By default an `async def` runs in the
-                event loop, any other function in a thread.
-            batch: call it with up to so many messages at once, as `function(messages, ctx: BatchContext)`.
-            batch_wait: seconds that a batch waits to become full.
-            middlewares: put around it, inside the consumer's own.
-            breaker: when it, and with it its queue, is left alone for a while.
-            rate: how often it may be started in one process, such as "100/s"; its queue waits.
 
         Raises:
             ConfigurationError: a value isn't allowed, or the queue has a handler of this name.
@@ -117,20 +93,8 @@ class Consumer:
 
         def register(function: F) -> F:
             own = name or function.__name__
-            around = (*self._middlewares, *middlewares)
-            check_batch(own, batch, batch_wait, around)
             made = Handler(
-                function=compose(function, around),  # type: ignore[arg-type]  # around batches there is nothing
-                queue=queue,
-                name=own,
-                effect=Effect(effect),
-                retry=retry,
-                timeout=timeout,
-                mode=mode_of(function, mode),
-                batch=batch,
-                batch_wait=batch_wait,
-                breaker=breaker,
-                rate=Rate.of(rate) if rate is not None else None,
+                function=function, queue=queue, name=own, effect=Effect(effect), retry=retry, timeout=timeout
             )
             if (queue, own) in self._handlers:
                 raise ConfigurationError(
@@ -158,11 +122,6 @@ class Consumer:
             key: value for key, value in (("group", group), ("http", http)) if value is not None
         }
 
-    def urls(self) -> dict[str, str | None]:
-        """Broker and ledger as they were given; None for what the environment says, or what was handed over open."""
-        given = {"broker": self._broker, "ledger": self._ledger}
-        return {name: value if isinstance(value, str) else None for name, value in given.items()}
-
     def stop(self) -> None:
         """End `run` gracefully; from any thread or signal handler."""
         self._stop.set()
@@ -182,7 +141,6 @@ class Consumer:
             ConfigurationError: no handler, or a setting that isn't allowed.
             ServiceError: broker or ledger can't be reached at the start.
         """
-        refuse_in_child()
         if not self._handlers:
             raise ConfigurationError(
                 "this consumer has no handler; register one with @consumer.handler(QUEUE)"
@@ -228,11 +186,9 @@ class Consumer:
             load=Load(self._limits.prefetch),
             routes=routes,
             name=name,
-            gates=Gates(self._working),
         )
         stack.callback(_retire, shared)
         self.metrics.watch_load(lambda: shared.load.count)
-        shared.gates.observe(self.metrics.watch_breaker)
         return shared
 
     def _work(self, shared: Shared, stack: ExitStack, emptiness: Emptiness | None) -> None:
@@ -241,8 +197,6 @@ class Consumer:
             health = Health(shared, engine.is_whole, max(handler.timeout for handler in self._working))
             stack.enter_context(serve(self._settings.http, self.metrics, health))
         engine.start()
-        if self._settings.http:
-            shared.spawn("backlog", Backlog(shared).run)
         log.info("consuming", queues=sorted({handler.queue for handler in self._working}), group=shared.group)
         try:
             while not (self._stop.wait(1.0) or shared.stopping.is_set()):

@@ -12,9 +12,6 @@ from enum import StrEnum
 from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
-from tickrelay_consumer.breaker import Breaker
-from tickrelay_consumer.modes import Mode, check_batch, check_mode
-from tickrelay_consumer.rate import Rate
 from tickrelay_messaging.errors import (
     CallerError,
     ConfigurationError,
@@ -131,32 +128,20 @@ class Handler:
     Attributes:
         name: unique in its queue; deduplication is per handler, so renaming one makes every message new to it.
         timeout: seconds after which an attempt has failed.
-        mode: where it runs.
-        batch: most messages it takes in one call; None for one at a time, handed over as such.
-        batch_wait: seconds that a batch waits for more.
-        breaker: when it is left alone for a while.
-        rate: how often it may be started in one process.
     """
 
-    function: Callable[..., Any]
+    function: Function
     queue: str
     name: str
     effect: Effect = Effect.EXTERNAL
     retry: Retry = Retry()
     timeout: float = 30.0
-    mode: Mode = Mode.THREAD
-    batch: int | None = None
-    batch_wait: float = 0.05
-    breaker: Breaker | None = None
-    rate: Rate | None = None
 
     def __post_init__(self) -> None:
         if not self.timeout > 0:
             raise ConfigurationError(
                 f"handler {self.name!r}: timeout must be above 0 s, got {self.timeout:g}"
             )
-        check_mode(self.name, self.effect, self.mode)
-        check_batch(self.name, self.batch, self.batch_wait)
 
     def route(self, group: str) -> Route:
         """Where its messages come from, in a group."""

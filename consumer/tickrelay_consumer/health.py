@@ -37,7 +37,7 @@ class Health:
 
     def notes(self) -> list[str]:
         """What is being cured."""
-        return [*self._shared.deaf.values(), *self._shared.gates.notes()]
+        return list(self._shared.deaf.values())
 
     def is_ready(self) -> bool:
         """Whether it takes messages now."""

@@ -67,9 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = "\n".join([*(problems or ["ok"]), *self.health.notes()])
             self._answer(503 if problems else 200, text.encode())
         elif path == "/readyz":
-            is_ready = self.health.is_ready()
-            text = "\n".join(["ready" if is_ready else "not ready", *self.health.notes()])
-            self._answer(200 if is_ready else 503, text.encode())
+            self._answer(*((200, b"ready") if self.health.is_ready() else (503, b"not ready")))
         else:
             self._answer(404, b"see /metrics, /healthz, /readyz")
 

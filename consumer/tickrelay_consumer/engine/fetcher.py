@@ -13,7 +13,6 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
-from tickrelay_consumer.breaker import PLENTY
 from tickrelay_consumer.engine.acknowledging import Acknowledger
 from tickrelay_consumer.engine.shared import LONGEST_PAUSE, Shared
 from tickrelay_consumer.engine.work import Received, Work
@@ -54,7 +53,7 @@ class Fetcher:
         self._acknowledger = Acknowledger(shared)
         self._errors = 0
         self._broker = shared.broker
-        self._is_deaf = self._is_their_turn = False
+        self._is_deaf = False
         self.heard = time.monotonic()
         self.received = 0
         self.subscription: Subscription | None = None
@@ -99,12 +98,11 @@ class Fetcher:
         if self._is_deaf:
             self._begin_anew()
         subscription = self._subscribe()
-        room = self._wait_for_room()
+        room = self._shared.load.wait_for_room(timeout=1.0)
         if not room:
             self.heard = time.monotonic()
             return
-        patience = LONGEST_PAUSE if self._again.empty() else 0.0
-        taken = subscription.receive(min(room, self._shared.limits.batch), patience)
+        taken = subscription.receive(min(room, self._shared.limits.batch), timeout=LONGEST_PAUSE)
         failpoint("consumer.after_receive")
         self._shared.progress = time.monotonic()
         if taken:
@@ -112,14 +110,6 @@ class Fetcher:
             self._shared.metrics.received.labels(self.queue, self._shared.group).inc(len(taken))
             self._take([Received(subscription, delivery) for delivery in taken], Counter())
             self.heard = time.monotonic()
-
-    def _wait_for_room(self) -> int:
-        """Room in hand and room that breakers and rates leave; what they hold back stays on the queue."""
-        shared = self._shared
-        allowed = min(shared.load.wait_for_room(timeout=1.0), shared.gates.room(self.queue))
-        if not allowed:
-            shared.stopping.wait(shared.gates.wait(self.queue))
-        return allowed
 
     def _subscribe(self) -> Subscription:
         if self.subscription is None:
@@ -141,11 +131,8 @@ class Fetcher:
         self._is_deaf, self.heard = False, time.monotonic()
 
     def _take_again(self) -> None:
-        """In turns with new ones, so that a breaker's probe isn't always the same message."""
-        self._is_their_turn = not self._is_their_turn or self._shared.gates.room(self.queue) >= PLENTY
-        room = self._shared.gates.room(self.queue) if self._is_their_turn else 0
         found: list[Received] = []
-        while len(found) < room and not self._again.empty():
+        while not self._again.empty():
             found.append(self._again.get())
         if found:
             given_up = Counter(map(id, found))
@@ -159,7 +146,6 @@ class Fetcher:
             given_up: how many handlers are through with a delivery (by its `id()`), beside those that now ask.
         """
         good, broken = _decode(deliveries)
-        failpoint("consumer.after_decode")
         works = self._claim(good)
         if works is None or not self._bury(broken):
             return
@@ -198,7 +184,6 @@ class Fetcher:
                 if claim.outcome is Outcome.RUN
             ]
         self._shared.load.remove(len(good) * len(self._handlers) - len(works))
-        self._shared.gates.book(works)
         return works
 
     def _admit(self, count: int) -> bool:

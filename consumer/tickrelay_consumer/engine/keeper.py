@@ -67,31 +67,27 @@ class Keeper:
     def _keep_lease(self, owner: Owner) -> None:
         now, lease = time.monotonic(), self._shared.limits.lease
         if now - self._renewed > lease / 3:
-            failpoint("consumer.before_renew")
             self._shared.ledger.renew(owner)
             self._renewed = now
         if now - self._reaped > min(lease / 6, LONGEST_WAIT):
             reaped = self._shared.ledger.reap()
             self._reaped = now
             if reaped:
-                failpoint("consumer.after_reap")
                 log.warning("took over from a dead consumer", messages=reaped)
 
     def _start_due(self) -> Due:
-        handlers = [handler for handler in self._handlers if self._shared.gates.room_for(handler)]
-        routes = [handler.route(self._shared.group) for handler in handlers]
+        routes = self._shared.routes
         due = self._shared.ledger.due(routes)
         is_due = due.at is not None and due.at <= time.time()
         if due.suspects:
             self._run_suspects()
         if is_due:
-            for handler in handlers:
+            for handler in self._handlers:
                 self._claim_due(handler)
         return self._shared.ledger.due(routes) if is_due or due.suspects else due
 
     def _claim_due(self, handler: Handler) -> None:
         room = self._shared.load.wait_for_room(timeout=self._tick)
-        room = min(room, self._shared.gates.room_for(handler))
         if room:
             self._take(handler, min(room, self._shared.limits.batch), suspects=False)
 
@@ -118,13 +114,9 @@ class Keeper:
 
     def _take(self, handler: Handler, limit: int, *, suspects: bool) -> int:
         shared = self._shared
-        if not shared.gates.room_for(handler):
-            return 0
         claims = shared.ledger.claim_due(shared.owner, handler.route(shared.group), limit, suspects=suspects)
         if claims:
             shared.load.add(len(claims))
             failpoint("consumer.after_claim_due")
-            works = [Work(claim, handler) for claim in claims]
-            shared.gates.book(works)
-            self._dispatch(works)
+            self._dispatch([Work(claim, handler) for claim in claims])
         return len(claims)

@@ -67,7 +67,6 @@ class Settler:
         return found, True
 
     def _finish(self, results: Sequence[Result]) -> None:
-        self._shared.gates.forget([result.work for result in results])
         accepted = self._settle(results)
         self._acknowledge(accepted)
         self._count(accepted)

@@ -12,7 +12,6 @@ from weakref import WeakSet
 
 import structlog
 
-from tickrelay_consumer.gates import Gates
 from tickrelay_consumer.metrics import Metrics
 from tickrelay_messaging.brokers.base import Broker, Subscription
 from tickrelay_messaging.errors import ServiceError
@@ -33,8 +32,7 @@ class Limits:
     Attributes:
         prefetch: most messages in hand, waiting or running.
         batch: most messages received, claimed or settled in one round trip.
-        workers: threads that run `external` handlers; and as many child processes, if there are handlers for these.
-        coroutines: `async def` handlers at a time.
+        workers: threads that run `external` handlers.
         lease: seconds after its last sign of life until others take its claims over.
         grace: seconds that running handlers are given when the consumer stops.
         stuck: handlers past their timeout and still running, at which the process gives up and ends.
@@ -45,7 +43,6 @@ class Limits:
     prefetch: int = 1024
     batch: int = 256
     workers: int = 4
-    coroutines: int = 256
     lease: float = 30.0
     grace: float = 20.0
     stuck: int = 16
@@ -117,7 +114,6 @@ class Shared:
         gave_up: why the process must end, if it must.
         stuck: handlers that run past their timeout.
         reopen: makes another connection to the broker; None where the broker was handed over open.
-        gates: what holds handlers back: breakers and rates.
         ended: subscriptions that were replaced: what they brought comes again, and isn't acknowledged on them.
         deaf: what is known about queues whose subscription was found deaf, until it hears again.
     """
@@ -131,7 +127,6 @@ class Shared:
     load: Load
     routes: tuple[Route, ...]
     name: str
-    gates: Gates = field(default_factory=Gates)
     stopping: threading.Event = field(default_factory=threading.Event)
     gave_up: str = ""
     progress: float = field(default_factory=time.monotonic)

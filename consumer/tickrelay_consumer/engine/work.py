@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 
 from tickrelay_consumer.engine.shared import Shared, log
-from tickrelay_consumer.handlers import Effect, Handler
+from tickrelay_consumer.handlers import Handler
 from tickrelay_messaging.brokers.base import Delivery, Subscription
 from tickrelay_messaging.errors import HandlerTimeout
 from tickrelay_messaging.ledger.records import Claim, Failure, Settlement, Verdict
@@ -52,11 +52,6 @@ class Work:
     received: Received | None = None
 
 
-Call = list[Work]
-"""What one call of a handler carries out: one work, or a batch handler's many. Never empty, all of one handler."""
-Commands = tuple[tuple[str | bytes | int | float, ...], ...]
-
-
 @dataclass(slots=True)
 class Result:
     """
@@ -66,8 +61,6 @@ class Result:
         settled: it was settled already, in the handler's own transaction.
         seconds: how long the handler took; None if it wasn't called.
         late: seconds from the message's publication, or its `deliver_at`, to the handler's start.
-        ambiguous: the attempt may have had its effect all the same: it ran past its timeout.
-        commands: what is written with its done-mark in one script; see `Settlement`.
     """
 
     work: Work
@@ -77,13 +70,10 @@ class Result:
     settled: bool = False
     seconds: float | None = None
     late: float | None = None
-    ambiguous: bool = False
-    commands: Commands = ()
 
     def settlement(self, now: float) -> Settlement:
         """For the ledger; a retry is due `delay` seconds from `now`."""
-        due = now + self.delay
-        return Settlement(self.work.claim, self.verdict, due, self.failure, self.ambiguous, self.commands)
+        return Settlement(self.work.claim, self.verdict, now + self.delay, self.failure)
 
 
 def lateness(message: Message) -> float | None:
@@ -106,18 +96,11 @@ def timed_out(shared: Shared, work: Work, seconds: float) -> Result:
     """An attempt whose handler is given up on."""
     route, timeout = work.claim.route, work.handler.timeout
     shared.metrics.timeouts.labels(route.queue, route.group, route.handler).inc()
+    shared.note_stuck(1)
     log.error("handler timed out", handler=route.handler, message=work.claim.message.id)
-    error = HandlerTimeout(f"handler {route.handler!r} ran past its timeout of {timeout:g} s")
-    result = failed(work, error, seconds)
-    # A transaction was undone; anything else may have happened, or happen still.
-    result.ambiguous = work.handler.effect is not Effect.TRANSACTION
-    return shared.gates.judge(result)
-
-
-def cut_short(work: Work, why: str, seconds: float) -> Result:
-    """An attempt that was ended by no fault of its own: tried again at once, however many there were."""
-    failure = Failure("CutShort", f"handler {work.handler.name!r} was ended in the middle: {why}")
-    return Result(work, Verdict.RETRY, failure=failure, seconds=seconds, ambiguous=True)
+    return failed(
+        work, HandlerTimeout(f"handler {route.handler!r} ran past its timeout of {timeout:g} s"), seconds
+    )
 
 
 def _text(error: BaseException) -> str:

@@ -22,7 +22,7 @@ from tickrelay_messaging.message import Message
 
 _CHUNK = 1_000
 _COUNT = [column.name for column in batches.columns].index("count")
-_ENDS = ("done", "dead", "discarded", "expired", "revoked", "skipped")
+_ENDS = ("done", "dead", "discarded", "expired", "revoked")
 
 
 class SqlBatches(Batches):

@@ -31,8 +31,7 @@ from tickrelay_messaging.ledger.sql.tables import (
 )
 
 _STATES = {CLAIMED: State.CLAIMED, WAITING: State.WAITING, DEAD: State.DEAD, ORPHAN: State.WAITING}
-_ENDS = ("done", "discarded", "expired", "revoked", "skipped")
-_COUNTERS = (*_ENDS, "retried", "died", "duplicates", "crashes")
+_COUNTERS = ("done", "retried", "died", "discarded", "expired", "revoked", "duplicates", "crashes")
 _CHUNK = 4_096
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging import envelope
 from tickrelay_messaging.errors import UndecodableMessage
-from tickrelay_messaging.ledger.sql import mysql
 from tickrelay_messaging.ledger.sql.bulk import delete_rows, goes_by_row, insert_rows, update_rows
 from tickrelay_messaging.ledger.sql.tables import WAITING, active, done, failures, history, payloads
 from tickrelay_messaging.message import Message
@@ -41,20 +40,17 @@ DELETE_PAYLOAD = delete_rows(payloads)
 def cursor(connection: Connection) -> Any:
     """The driver's own cursor: what a batch does thousands of times a second can't afford SQLAlchemy's 50 us a call."""
     own = connection.connection.cursor()
-    if goes_by_row(connection):
-        return own
-    return _FormatCursor(own, mysql.worded if mysql.speaks(connection) else _formatted)
+    return own if goes_by_row(connection) else _FormatCursor(own)
 
 
 class _FormatCursor:
     """A cursor of a driver whose parameters are written `%s`; ours are written `?`, and no statement holds a `%`."""
 
-    def __init__(self, own: Any, worded: Callable[[str], str]) -> None:
+    def __init__(self, own: Any) -> None:
         self._own = own
-        self._worded = worded
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
-        self._own.execute(self._worded(statement), parameters)
+        self._own.execute(_formatted(statement), parameters)
         return self._own
 
 
