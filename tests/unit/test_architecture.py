@@ -28,9 +28,8 @@ DRIVERS = {
     ),
     "pika": ("*/brokers/rabbitmq/*.py",),
     "confluent_kafka": ("*/brokers/kafka/*.py",),
-    "redis": ("*/brokers/redis/*.py", "*/ledger/redis/*.py", "*/redis_server.py"),
+    "redis": ("*/brokers/redis/*.py", "*/ledger/*redis*.py"),
     "psycopg": ("*/ledger/postgres/*.py",),
-    "pymysql": ("*/ledger/mariadb/*.py",),
 }
 NEVER = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}
 """Reading any of these from a broker or a database would run whatever somebody has put there."""

@@ -24,22 +24,6 @@ class Outcome(StrEnum):
     """A known id with another payload; it was made a dead letter: acknowledge."""
     EXPIRED = "expired"
     """Past its `expires`; recorded: acknowledge."""
-    REVOKED = "revoked"
-    """Its schedule took it back before anybody began it; recorded: acknowledge."""
-    SKIPPED = "skipped"
-    """Another message of its key runs now, and the handler is a singleton; recorded: acknowledge."""
-
-
-class KeyRule(StrEnum):
-    """What messages of one key (`Message.key`) mean to each other, for one handler."""
-
-    NONE = "none"
-    ORDER = "order"
-    """One after the other, in the order in which they were first claimed; a dead one is stepped over."""
-    STRICT = "strict"
-    """The same, but a dead one holds its followers up until it is replayed and done, or discarded."""
-    SINGLETON = "singleton"
-    """One at a time; what comes while another is claimed is skipped. Without a key: one at a time of the handler."""
 
 
 class State(StrEnum):
@@ -52,7 +36,6 @@ class State(StrEnum):
     DISCARDED = "discarded"
     EXPIRED = "expired"
     REVOKED = "revoked"
-    SKIPPED = "skipped"
 
 
 class Verdict(StrEnum):
@@ -64,8 +47,6 @@ class Verdict(StrEnum):
     DEAD = "dead"
     RELEASE = "release"
     """Not carried out; somebody else may at once. Counts no attempt."""
-    CRASHED = "crashed"
-    """The process that carried it out died of it: waits until `due`; the third time makes it a dead letter (poison)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +85,6 @@ class Claim:
         attempt: 1 for the first, one more after each failure of the handler.
         suspect: its consumer died before; run it alone, so that another death tells which message kills.
         held: the payload is in the ledger, so the broker needs no acknowledgement of it.
-        ambiguous: an earlier attempt may have had its effect: its consumer died, it crashed or ran past its timeout.
     """
 
     outcome: Outcome
@@ -115,7 +95,6 @@ class Claim:
     attempt: int = 1
     suspect: bool = False
     held: bool = False
-    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +112,14 @@ class Settlement:
     The end of a claim.
 
     Attributes:
-        due: when to try again (`RETRY`, `CRASHED`), Unix seconds.
+        due: when to try again (`RETRY`), Unix seconds.
         failure: why it is retried or dead.
-        ambiguous: the attempt may have had its effect all the same (`RETRY`): it ran past its timeout.
-        commands: of `effect="redis"` (`DONE`): what is written in the same script as the done-mark, each a command's
-            name and its arguments.
     """
 
     claim: Claim
     verdict: Verdict
     due: float = 0.0
     failure: Failure | None = None
-    ambiguous: bool = False
-    commands: tuple[tuple[str | bytes | int | float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,73 +151,6 @@ class DeadFilter:
     message_id: str | None = None
     error: str | None = None
     """Part of the error's class name or text."""
-    kind: str | None = None
-    """The error's class name, all of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadGroup:
-    """Dead letters of one handler that died of the same: reason and the error's class name; one text as an example."""
-
-    route: Route
-    reason: str
-    kind: str
-    count: int
-    oldest: float
-    newest: float
-    example: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """
-    How long a ledger remembers, in seconds.
-
-    Attributes:
-        dedup: a done message's id is known for at least so long, and longer while its group lags behind.
-        history: how long what people read of it (`History`) is kept.
-    """
-
-    dedup: float = 86_400.0
-    history: float = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What `Ledger.sweep` dropped: whole buckets of done-marks, and of history."""
-
-    dedup_buckets: int = 0
-    history_buckets: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revocation:
-    """
-    Messages of a schedule taken back: instants (`deliver_at`, else `time`) in [since, until), generations up to this.
-
-    Attributes:
-        schedule: as in the messages' extension `scheduleid`.
-        until: None for without end.
-        generation: messages with a higher one (extension `generation`, 0 without) aren't meant.
-    """
-
-    schedule: str
-    since: float
-    until: float | None = None
-    generation: int = 0
-    by: str = ""
-    reason: str = ""
-    at: float = 0.0
-    number: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """A message that a handler's transaction wants published."""
-
-    number: int
-    queue: str
-    message: Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,12 +187,11 @@ class BatchProgress:
     discarded: int = 0
     expired: int = 0
     revoked: int = 0
-    skipped: int = 0
 
     @property
     def settled(self) -> bool:
         """Whether every message of the batch has come to its end, a good one or a bad one."""
-        ended = self.done + self.dead + self.discarded + self.expired + self.revoked + self.skipped
+        ended = self.done + self.dead + self.discarded + self.expired + self.revoked
         return self.count is not None and ended >= self.count
 
     @property
@@ -309,7 +215,6 @@ class RouteStats:
     discarded: int = 0
     expired: int = 0
     revoked: int = 0
-    skipped: int = 0
     duplicates: int = 0
     crashes: int = 0
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from uuid import uuid4
 
@@ -13,17 +13,7 @@ from sqlalchemy import Connection, insert, inspect, select
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.errors import StorageCorrupt
 from tickrelay_messaging.ledger.base import Ledger, Transaction
-from tickrelay_messaging.ledger.records import (
-    Claim,
-    Due,
-    Failure,
-    KeyRule,
-    Owner,
-    Retention,
-    Route,
-    Settlement,
-    Swept,
-)
+from tickrelay_messaging.ledger.records import Claim, Due, Failure, Owner, Route, Settlement
 from tickrelay_messaging.ledger.sql import tallies
 from tickrelay_messaging.ledger.sql.batches import SqlBatches
 from tickrelay_messaging.ledger.sql.burying import bury
@@ -43,8 +33,6 @@ from tickrelay_messaging.message import Message
 
 class SqlLedger(Ledger):
     """See `Ledger`; each verb lives in the module named after what it does."""
-
-    effects = frozenset({"external", "transaction"})
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -72,16 +60,8 @@ class SqlLedger(Ledger):
     def reap(self) -> int:
         return self._owners.reap()
 
-    def claim(
-        self, owner: Owner, route: Route, messages: Sequence[Message], *, rule: KeyRule = KeyRule.NONE
-    ) -> list[Claim]:
+    def claim(self, owner: Owner, route: Route, messages: Sequence[Message]) -> list[Claim]:
         return self._claims.claim(owner, route, messages)
-
-    def hold(self, owner: Owner, claims: Sequence[Claim]) -> list[bool]:
-        raise NotImplementedError
-
-    def sweep(self, marks: Mapping[str, float], retention: Retention) -> Swept:
-        raise NotImplementedError
 
     def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool = False) -> list[Claim]:
         return self._waiting.claim_due(owner, route, limit, suspects=suspects)

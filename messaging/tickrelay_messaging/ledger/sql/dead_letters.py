@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from tickrelay_messaging.ledger.base import DeadLetters
-from tickrelay_messaging.ledger.records import DeadFilter, DeadGroup, DeadLetter, Failure, State
+from tickrelay_messaging.ledger.records import DeadFilter, DeadLetter, Failure, State
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
@@ -47,10 +47,6 @@ class SqlDeadLetters(DeadLetters):
     def count(self, where: DeadFilter) -> int:
         query = select(func.count()).select_from(_select(where).subquery())
         return int(self._database.scalar(query) or 0)
-
-    def groups(self, where: DeadFilter) -> list[DeadGroup]:
-        """See `DeadLetters.groups`."""
-        raise NotImplementedError
 
     def replay(self, where: DeadFilter, *, by: str) -> int:
         return self._change(where, _replay, (by, "replayed", ""))
