@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""`./run` installs the driver of the broker it is given, on a machine that has none."""
+"""`./run` installs the drivers of the broker and the ledger it is given, on a machine that has none."""
 
 from __future__ import annotations
 
@@ -41,10 +41,12 @@ def clone(tmp_path: Path) -> Path:
         (("--broker", "kafka://a:9092,b:9092", "--json"), " --extra kafka"),
         (("--json", "--broker", "redis://localhost/0"), " --extra redis"),
         (("--broker", "rediss://localhost/0"), " --extra redis"),
+        (("--ledger", "postgresql://localhost/ledger"), " --extra postgres"),
+        (("--ledger=postgres://a/l", "--broker", "kafka://a:9092"), " --extra postgres --extra kafka"),
     ],
 )
-def test_a_brokers_driver_is_installed(clone: Path, options: tuple[str, ...], drivers: str) -> None:
-    """Only who names a broker gets its driver; every option goes on to `tickrelay up`."""
+def test_what_is_named_gets_its_driver(clone: Path, options: tuple[str, ...], drivers: str) -> None:
+    """Only who names a broker or a ledger gets its driver; every option goes on to `tickrelay up`."""
     path = f"{clone / 'bin'}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", str(clone / "run"), *options],
