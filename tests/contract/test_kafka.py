@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.services.kafka import Kafka
+from tests.services.kafka import IMPATIENT, Kafka, running_kafka
 
 from tickrelay_messaging.brokers import Broker, open_broker
 from tickrelay_messaging.message import Message
@@ -17,19 +17,12 @@ from tickrelay_messaging.testing._children import forked
 from tickrelay_messaging.testing._contract_case import ids_of
 from tickrelay_messaging.testing._contract_publish import PublishContract
 
-IMPATIENT = "session.timeout.ms=2000&heartbeat.interval.ms=200"
-"""A killed consumer is missed soon; the node allows it."""
-
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """One node for all tests, which use queues of their own."""
-    node = Kafka(tmp_path_factory.mktemp("kafka"))
-    try:
-        node.start()
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as node:
         yield node
-    finally:
-        node.server.kill()
 
 
 class TestKafkaBroker(BrokerContract):

@@ -11,7 +11,8 @@ from __future__ import annotations
 import base64
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,6 +22,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.services.process import Server, free_ports, need
 
 VERSION = "4.3.1"
+IMPATIENT = "session.timeout.ms=2000&heartbeat.interval.ms=200"
+"""URL options: a killed consumer is missed soon; the node allows it."""
 _CACHE = Path.home() / ".cache" / "tickrelay-tests" / f"kafka-{VERSION}"
 _POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -157,6 +160,17 @@ class Kafka:
             return bool(self.admin().list_topics(timeout=1).brokers)
         except KafkaException:
             return False
+
+
+@contextmanager
+def running_kafka(folder: Path) -> Iterator[Kafka]:
+    """A node of its own, killed at the end."""
+    node = Kafka(folder)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.server.kill()
 
 
 def new_id() -> str:

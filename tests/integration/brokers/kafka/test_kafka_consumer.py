@@ -8,9 +8,7 @@ import time
 from threading import Event, Thread
 from uuid import uuid4
 
-import pytest
 from confluent_kafka import Producer
-from tests.services.kafka import Kafka
 
 from tickrelay_consumer import Consumer
 from tickrelay_messaging.brokers import QueueSpec, open_broker
@@ -19,16 +17,6 @@ from tickrelay_messaging.ledger.records import DeadFilter
 from tickrelay_messaging.message import Message
 
 PATIENCE = 30.0
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory):
-    node = Kafka(tmp_path_factory.mktemp("kafka"))
-    try:
-        node.start()
-        yield node
-    finally:
-        node.server.kill()
 
 
 def test_each_message_has_one_effect(kafka, tmp_path):
