@@ -8,18 +8,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tickrelay_consumer.breaker import Breaker, CircuitOpen
     from tickrelay_consumer.consumer import Consumer
-    from tickrelay_consumer.handlers import Context, Retry
+    from tickrelay_consumer.context import Context
+    from tickrelay_consumer.handlers import Retry
+    from tickrelay_consumer.rate import Rate
     from tickrelay_messaging.errors import DeadLetter, RetryLater
     from tickrelay_messaging.message import Message
 
-__all__ = ["Consumer", "Context", "DeadLetter", "Message", "Retry", "RetryLater"]
+__all__ = [
+    "Breaker",
+    "CircuitOpen",
+    "Consumer",
+    "Context",
+    "DeadLetter",
+    "Message",
+    "Rate",
+    "Retry",
+    "RetryLater",
+]
 
 _HOMES = {
+    "Breaker": "tickrelay_consumer.breaker",
+    "CircuitOpen": "tickrelay_consumer.breaker",
     "Consumer": "tickrelay_consumer.consumer",
-    "Context": "tickrelay_consumer.handlers",
+    "Context": "tickrelay_consumer.context",
     "DeadLetter": "tickrelay_messaging.errors",
     "Message": "tickrelay_messaging.message",
+    "Rate": "tickrelay_consumer.rate",
     "Retry": "tickrelay_consumer.handlers",
     "RetryLater": "tickrelay_messaging.errors",
 }

@@ -7,24 +7,24 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, isnan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tickrelay_consumer.breaker import Breaker
+from tickrelay_consumer.context import Context
+from tickrelay_consumer.modes import Mode, check_batch, check_mode
+from tickrelay_consumer.policy import Ambiguity, check_policy
+from tickrelay_consumer.rate import Rate
 from tickrelay_messaging.errors import (
-    CallerError,
     ConfigurationError,
     DeadLetter,
     MessageError,
     RetryLater,
 )
-from tickrelay_messaging.ledger.records import Claim, Route
+from tickrelay_messaging.ledger.records import KeyRule, Route
 from tickrelay_messaging.message import Message
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
 
 LONGEST_DELAY = 365 * 86400.0
 """Seconds; whoever means longer than that made a mistake."""
@@ -35,6 +35,8 @@ class Effect(StrEnum):
 
     TRANSACTION = "transaction"
     """Writes through `ctx.connection` only; they commit together with the message's done-mark: effect once."""
+    REDIS = "redis"
+    """Writes through `ctx.redis` only; they and the message's done-mark are one script of the ledger's Redis."""
     EXTERNAL = "external"
     """Anything else; carried out at least once, with `ctx.idempotency_key` for whoever can tell a repetition."""
 
@@ -75,48 +77,6 @@ class Retry:
 NO_RETRY = Retry(attempts=0)
 
 
-@dataclass(slots=True)
-class Context:
-    """
-    What a handler is given beside its message.
-
-    Attributes:
-        attempt: 1 for the first.
-        fence: only grows for one message; hand it to a store that can refuse an older one.
-        route: queue, group and handler.
-    """
-
-    route: Route
-    attempt: int
-    fence: int
-    _key: bytes = field(repr=False)
-    _connection: Connection | None = field(default=None, repr=False)
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same however often this message is carried out by this handler; other handlers get another."""
-        return self._key.hex()
-
-    @property
-    def connection(self) -> Connection:
-        """
-        A SQLAlchemy connection to the ledger's database, inside the message's own transaction.
-
-        Raises:
-            CallerError: the handler doesn't have `effect="transaction"`.
-        """
-        if self._connection is None:
-            raise CallerError(
-                f"handler {self.route.handler!r} has no connection; declare it with effect='transaction'"
-            )
-        return self._connection
-
-    @classmethod
-    def of(cls, claim: Claim, connection: Connection | None = None) -> Context:
-        """For one claim."""
-        return cls(claim.route, claim.attempt, claim.fence, claim.key, connection)
-
-
 Function = Callable[[Message, Context], Any]
 
 
@@ -128,20 +88,37 @@ class Handler:
     Attributes:
         name: unique in its queue; deduplication is per handler, so renaming one makes every message new to it.
         timeout: seconds after which an attempt has failed.
+        mode: where it runs.
+        batch: most messages it takes in one call; None for one at a time, handed over as such.
+        batch_wait: seconds that a batch waits for more.
+        breaker: when it is left alone for a while.
+        rate: how often it may be started in one process.
+        rule: what messages of one key mean to each other.
+        ambiguity: what becomes of a message whose earlier attempt may have had its effect.
     """
 
-    function: Function
+    function: Callable[..., Any]
     queue: str
     name: str
     effect: Effect = Effect.EXTERNAL
     retry: Retry = Retry()
     timeout: float = 30.0
+    mode: Mode = Mode.THREAD
+    batch: int | None = None
+    batch_wait: float = 0.05
+    breaker: Breaker | None = None
+    rate: Rate | None = None
+    rule: KeyRule = KeyRule.NONE
+    ambiguity: Ambiguity = Ambiguity.RETRY
 
     def __post_init__(self) -> None:
         if not self.timeout > 0:
             raise ConfigurationError(
                 f"handler {self.name!r}: timeout must be above 0 s, got {self.timeout:g}"
             )
+        check_mode(self.name, self.effect, self.mode)
+        check_batch(self.name, self.batch, self.batch_wait)
+        check_policy(self.name, self.effect, self.rule, batch=self.batch, ambiguity=self.ambiguity)
 
     def route(self, group: str) -> Route:
         """Where its messages come from, in a group."""

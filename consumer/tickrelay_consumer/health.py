@@ -37,7 +37,7 @@ class Health:
 
     def notes(self) -> list[str]:
         """What is being cured."""
-        return list(self._shared.deaf.values())
+        return [*self._shared.deaf.values(), *self._shared.gates.notes()]
 
     def is_ready(self) -> bool:
         """Whether it takes messages now."""

@@ -67,7 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
             text = "\n".join([*(problems or ["ok"]), *self.health.notes()])
             self._answer(503 if problems else 200, text.encode())
         elif path == "/readyz":
-            self._answer(*((200, b"ready") if self.health.is_ready() else (503, b"not ready")))
+            is_ready = self.health.is_ready()
+            text = "\n".join(["ready" if is_ready else "not ready", *self.health.notes()])
+            self._answer(200 if is_ready else 503, text.encode())
         else:
             self._answer(404, b"see /metrics, /healthz, /readyz")
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tickrelay_consumer.handlers import Handler
+from tickrelay_consumer.policy import IN_ORDER
 from tickrelay_messaging.brokers import Broker, QueueSpec
 from tickrelay_messaging.errors import ConfigurationError
+from tickrelay_messaging.ledger import Ledger
 
 
 def join(broker: Broker, handlers: Sequence[Handler], group: str) -> tuple[Handler, ...]:
@@ -26,7 +28,36 @@ def join(broker: Broker, handlers: Sequence[Handler], group: str) -> tuple[Handl
         return _of_replay(broker, handlers, group)
     for queue in queues:
         broker.declare(QueueSpec(queue, (group,)))
+    _check_lanes(broker, handlers)
     return tuple(handlers)
+
+
+def _check_lanes(broker: Broker, handlers: Sequence[Handler]) -> None:
+    """Without lanes a key's messages reach several consumers at once, and who claims first is chance."""
+    ordered = [handler for handler in handlers if handler.rule in IN_ORDER]
+    lanes = {spec.name: spec.lanes for spec in broker.queues()} if ordered else {}
+    for handler in ordered:
+        if not lanes.get(handler.queue):
+            raise ConfigurationError(
+                f"handler {handler.name!r}: key_order needs a queue with lanes, {handler.queue!r} has none; "
+                f"make it with: tickrelay queue declare {handler.queue} --lanes 8"
+            )
+
+
+def check_effects(ledger: Ledger, handlers: Sequence[Handler]) -> None:
+    """
+    Refuse, before anything is begun, what the ledger can't keep.
+
+    Raises:
+        ConfigurationError: an effect that it hasn't; it's said which it has.
+    """
+    for handler in handlers:
+        if handler.effect not in ledger.effects:
+            raise ConfigurationError(
+                f"handler {handler.name!r}: effect={handler.effect.value!r} can't be had on this ledger "
+                f"({type(ledger).__name__}), it has {', '.join(sorted(ledger.effects))}; "
+                "choose one of these, or another ledger"
+            )
 
 
 def _of_replay(broker: Broker, handlers: Sequence[Handler], group: str) -> tuple[Handler, ...]:

@@ -7,11 +7,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+
+from tickrelay_consumer.breaker import Circuit
+
+if TYPE_CHECKING:
+    from tickrelay_consumer.handlers import Handler
 
 _LATENCIES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
 _DURATIONS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -114,11 +120,40 @@ class Metrics:
         self.in_hand = Gauge(
             "tickrelay_consumer_in_hand", "Messages waiting or running in this process", registry=registry
         )
+        self.breaker = Gauge(
+            "tickrelay_consumer_breaker_state",
+            "Circuit breaker: 0 closed, 1 half-open, 2 open",
+            ("queue", "handler"),
+            registry=registry,
+        )
+        self.backlog = Gauge(
+            "tickrelay_consumer_backlog",
+            "Messages on the queue that the group has not finished: ready and in flight, as the broker counts",
+            ("queue", "group"),
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "tickrelay_consumer_waiting",
+            "Messages parked in the ledger, due or not",
+            _ROUTE,
+            registry=registry,
+        )
+        self.overdue = Gauge(
+            "tickrelay_consumer_overdue_seconds",
+            "How long the oldest parked message that is due has been so",
+            _ROUTE,
+            registry=registry,
+        )
         self.stuck = Gauge(
             "tickrelay_consumer_stuck_handlers",
             "Handlers past their timeout and still running",
             registry=registry,
         )
+
+    def watch_breaker(self, handler: Handler, read: Callable[[], Circuit]) -> None:
+        """Read a breaker's state when scraped: 0 closed, 1 half-open, 2 open."""
+        levels = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: 1, Circuit.OPEN: 2}
+        self.breaker.labels(handler.queue, handler.name).set_function(lambda: levels[read()])
 
     def watch_load(self, count: Callable[[], float]) -> None:
         """Read the load when scraped rather than at every change."""

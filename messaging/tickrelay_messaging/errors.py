@@ -98,6 +98,12 @@ class LedgerUnavailable(ServiceError, ConnectionError):
     """The ledger can't be reached; consumption pauses and nothing is acknowledged."""
 
 
+class LedgerLost(ServiceError):
+    """The server has lost the ledger (flushed, or another one): consumption stops, as nothing can bring it back."""
+
+    retryable = False
+
+
 class StorageFull(ServiceError):
     """No space left where the queue or ledger lives; nothing of the failed batch was stored."""
 

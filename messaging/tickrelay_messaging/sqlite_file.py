@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +24,9 @@ BUSY_SECONDS = 10.0
 
 FORK_SECONDS = 1.0
 """How long a fork waits for this process's own writes."""
+
+_ASK_AGAIN_SECONDS = 0.005
+"""Between two attempts at a lock that SQLite itself doesn't wait for."""
 
 _LOG_PAGES = 8_000
 """
@@ -138,7 +142,7 @@ def connect(
         )
         try:
             _claim_file(connection, path, application_id)
-            connection.execute("PRAGMA journal_mode=WAL")
+            until_unlocked(lambda: connection.execute("PRAGMA journal_mode=WAL"), BUSY_SECONDS)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             connection.execute("PRAGMA cache_size=-65536")
@@ -163,6 +167,29 @@ def _claim_file(connection: sqlite3.Connection, path: Path, application_id: int)
     connection.execute(f"PRAGMA application_id={application_id}")
 
 
+def until_unlocked(attempt: Callable[[], object], patience: float) -> None:
+    """
+    Try what SQLite refuses at once while another has a lock, again and again for `patience` seconds.
+
+    A change of the journal mode is such a thing: it asks for an exclusive lock without the busy timeout, so of many
+    programs that open a new file at once all but one are told "locked" (sqlite.org/c3ref/busy_handler.html: it isn't
+    called where that might end in a deadlock).
+
+    Raises:
+        sqlite3.OperationalError: it was still locked at the end, or failed for another reason.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            attempt()
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_ASK_AGAIN_SECONDS)
+        else:
+            return
+
+
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -172,7 +199,7 @@ def translate_error(
     error: sqlite3.Error, where: str, unavailable: type[ServiceError] = ServiceError
 ) -> ServiceError:
     """Our error for SQLite's (result codes: sqlite.org/rescode.html); `unavailable` for what may pass."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     if code in _FULL:
         return StorageFull(
             f"{where}: the disk is full; nothing of this batch was stored; free space and try again"
@@ -186,6 +213,11 @@ def translate_error(
             f"{where}: another process has locked the file for over {BUSY_SECONDS:g} s; see who holds it"
         )
     return unavailable(f"{where}: {error}; check the disk and the file's permissions")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; 0 if the driver itself refused."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 @contextmanager

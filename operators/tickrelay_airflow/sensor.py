@@ -44,8 +44,8 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
             `message`: one message of the sensors' group, given to this task and to no other; XCom has it as a
             dict. A retried or cleared task is given the same message again.
             `settled`: every message of the upstream `PublishToQueueOperator` tasks on this queue has come to its
-            end in the group. Dead or discarded ones fail the task; expired and revoked ones count. XCom has the
-            counts.
+            end in the group. Dead or discarded ones fail the task; expired, revoked and skipped ones count. XCom has
+            the counts.
             `drained`: the group has nothing left to do, at the broker or parked in the ledger.
         group: the group of consumers (templated); for `message` the sensors' own, by default `airflow`.
         match: which message (templated): attributes `id`, `source`, `type`, `subject`, `key`, and fields of

@@ -14,12 +14,12 @@ from tickrelay_messaging.errors import TickrelayError
 
 if TYPE_CHECKING:
     from tickrelay_messaging.ledger.base import Ledger
-    from tickrelay_messaging.ledger.records import Batch, BatchProgress, Event, Life
+    from tickrelay_messaging.ledger.reports import Batch, BatchProgress, Event, Life
 
 PAGE = 100
 """Messages on one page."""
 
-_UNEVENTFUL = {"published", "claimed", "due", "done", "expired", "revoked", "discarded"}
+_UNEVENTFUL = {"published", "claimed", "due", "done", "expired", "revoked", "skipped", "discarded"}
 
 
 class EventView(BaseModel):
@@ -52,6 +52,7 @@ class ProgressView(BaseModel):
     discarded: int
     expired: int
     revoked: int
+    skipped: int
     open: int | None
 
 
@@ -160,17 +161,7 @@ def _batch(ledger: Ledger, batch: Batch) -> BatchView:
 
 
 def _progress(row: BatchProgress) -> ProgressView:
-    ended = row.done + row.dead + row.discarded + row.expired + row.revoked
-    return ProgressView(
-        group=row.route.group,
-        handler=row.route.handler,
-        done=row.done,
-        dead=row.dead,
-        discarded=row.discarded,
-        expired=row.expired,
-        revoked=row.revoked,
-        open=None if row.count is None else max(0, row.count - ended),
-    )
+    return ProgressView(group=row.route.group, handler=row.route.handler, **row.ends, open=row.open)
 
 
 def _message(life: Life) -> MessageView:

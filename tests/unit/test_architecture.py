@@ -28,8 +28,9 @@ DRIVERS = {
     ),
     "pika": ("*/brokers/rabbitmq/*.py",),
     "confluent_kafka": ("*/brokers/kafka/*.py",),
-    "redis": ("*/brokers/redis/*.py", "*/ledger/*redis*.py"),
+    "redis": ("*/brokers/redis/*.py", "*/ledger/redis/*.py", "*/redis_server.py"),
     "psycopg": ("*/ledger/postgres/*.py",),
+    "pymysql": ("*/ledger/mariadb/*.py",),
 }
 NEVER = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}
 """Reading any of these from a broker or a database would run whatever somebody has put there."""

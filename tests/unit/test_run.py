@@ -42,6 +42,7 @@ def clone(tmp_path: Path) -> Path:
         (("--json", "--broker", "redis://localhost/0"), " --extra redis"),
         (("--broker", "rediss://localhost/0"), " --extra redis"),
         (("--ledger", "postgresql://localhost/ledger"), " --extra postgres"),
+        (("--ledger", "mariadb://localhost/ledger"), " --extra mariadb"),
         (("--ledger=postgres://a/l", "--broker", "kafka://a:9092"), " --extra postgres --extra kafka"),
     ],
 )

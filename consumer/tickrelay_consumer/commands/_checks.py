@@ -16,47 +16,23 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from tickrelay_consumer.commands import _console as console
-from tickrelay_consumer.commands._options import open_broker, open_ledger, sqlite_file
+from tickrelay_consumer.commands._checks_ledger import ledger_checks
+from tickrelay_consumer.commands._findings import Check, Status
+from tickrelay_consumer.commands._options import open_broker, sqlite_file
 from tickrelay_consumer.commands._plugins import discover
 from tickrelay_consumer.settings import Settings
 from tickrelay_messaging.brokers import redact
 from tickrelay_messaging.brokers.base import Broker, GroupStats
 from tickrelay_messaging.errors import ConfigurationError, TickrelayError
-from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import RouteStats
 
 _SPACE_WARN = 1 << 30
 _SPACE_FAIL = 64 << 20
-_OVERDUE = 60.0
-"""Parked work this many seconds past its due time is waiting for a consumer, not for its turn."""
 _EARLIEST = 1_767_225_600.0
 """2026-01-01: a clock before this was never set."""
 _DRIVERS = {"pika": "rabbitmq", "confluent_kafka": "kafka", "redis": "redis", "psycopg": "postgres"}
-
-
-class Status(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    INFO = "info"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding, and what to do about it."""
-
-    name: str
-    status: Status
-    finding: str
-    remedy: str = ""
 
 
 def examine(broker_url: str | None, ledger_url: str | None) -> Iterator[Check]:
@@ -73,7 +49,7 @@ def examine(broker_url: str | None, ledger_url: str | None) -> Iterator[Check]:
     groups: list[GroupStats] = []
     yield from _files(settings)
     yield from _guarded("broker", lambda: _broker(settings, groups))
-    yield from _guarded("ledger", lambda: _ledger(settings, groups))
+    yield from _guarded("ledger", lambda: ledger_checks(settings, groups))
 
 
 def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -203,64 +179,4 @@ def _unconsumed(groups: list[GroupStats]) -> Iterator[Check]:
                 Status.WARN,
                 f"{console.many(stats.ready, 'message')} ready{oldest}, and group {stats.group} has no consumer",
                 f"start one: tickrelay consume TARGET --group {stats.group}",
-            )
-
-
-# --- the ledger ---------------------------------------------------------------------------------------------
-
-
-def _ledger(settings: Settings, groups: list[GroupStats]) -> Iterator[Check]:
-    begun = time.perf_counter()
-    with closing(open_ledger(settings.ledger)) as ledger:
-        stats = ledger.history.stats()
-        took = (time.perf_counter() - begun) * 1000
-        yield Check(
-            "ledger", Status.OK, f"{redact(settings.ledger)} answers in {took:.0f} ms, id {ledger.id}"
-        )
-        yield _consumers(ledger, groups)
-    yield _dead(stats)
-    yield from _overdue(stats)
-
-
-def _consumers(ledger: Ledger, groups: list[GroupStats]) -> Check:
-    found = ledger.history.consumers()
-    alive = sum(record.alive for record in found)
-    gone = [record for record in found if not record.alive and record.claims]
-    if gone:
-        names = ", ".join(record.owner.name for record in gone)
-        return Check(
-            "consumers",
-            Status.WARN,
-            f"{alive} alive; died with messages in hand: {names}",
-            "start a consumer; it takes them over",
-        )
-    if not alive:
-        work = any(stats.ready for stats in groups)
-        return Check(
-            "consumers",
-            Status.WARN if work else Status.INFO,
-            "none is alive",
-            "tickrelay consume TARGET starts one",
-        )
-    return Check("consumers", Status.OK, f"{alive} alive")
-
-
-def _dead(stats: list[RouteStats]) -> Check:
-    dead = {one.route: one.dead for one in stats if one.dead}
-    if not dead:
-        return Check("dead letters", Status.OK, "none")
-    where = ", ".join(f"{number:,} of {route.queue}/{route.handler}" for route, number in dead.items())
-    return Check("dead letters", Status.WARN, where, "tickrelay dead list; then replay or discard them")
-
-
-def _overdue(stats: list[RouteStats]) -> Iterator[Check]:
-    now = time.time()
-    for one in stats:
-        late = now - one.oldest_waiting if one.oldest_waiting is not None else 0.0
-        if late > _OVERDUE:
-            yield Check(
-                f"handler {one.route.handler}",
-                Status.WARN,
-                f"waiting work is overdue by {console.age(late)} ({console.many(one.waiting, 'message')} waiting)",
-                f"start a consumer of queue {one.route.queue}, group {one.route.group}",
             )

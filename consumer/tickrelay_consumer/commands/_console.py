@@ -39,6 +39,7 @@ STYLES = {
     "crashed": "red",
     "expired": "magenta",
     "revoked": "magenta",
+    "skipped": "magenta",
 }
 
 

@@ -14,12 +14,12 @@ from tickrelay_consumer.commands import _console as console
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import GroupStats, Peeked
 from tickrelay_messaging.errors import UndecodableMessage
-from tickrelay_messaging.ledger.records import RouteStats
+from tickrelay_messaging.ledger.reports import RouteStats
 
 _GROUP_COLUMNS = ("!group", "#ready", "#in flight", "#oldest", "#consumers")
 _HANDLER_NUMBERS = (
     "claimed", "waiting", "dead", "done", "retried", "died",
-    "discarded", "expired", "revoked", "duplicates", "crashes",
+    "discarded", "expired", "revoked", "skipped", "duplicates", "crashes",
 )  # fmt: skip
 
 

@@ -70,5 +70,5 @@ def consume(
     consumer.configure(broker=broker, ledger=ledger, group=group, http=http)
     if workers is not None:
         # Only the one limit: the others are the consumer's own business.
-        consumer.configure(limits=replace(consumer._limits, workers=workers))  # noqa: SLF001
+        consumer.configure(limits=replace(consumer.limits, workers=workers))
     return consumer.run(until_empty=until_empty)

@@ -1,27 +1,27 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""Dead letters: list, show, replay, discard."""
+"""Dead letters: list, group, show, replay, discard."""
 
 from __future__ import annotations
 
 import getpass
 import os
+import socket
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from tickrelay_consumer.commands import _console as console
+from tickrelay_consumer.commands import _dead_views as views
+from tickrelay_consumer.commands._dead_replaying import Progress, in_pages, numbers
 from tickrelay_consumer.commands._options import AsJson, DryRun, LedgerUrl, Limit, Yes, new_app, open_ledger
+from tickrelay_consumer.rate import Rate
 from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import DeadFilter, DeadLetter
+from tickrelay_messaging.ledger.records import DeadFilter
 
-app = new_app("Dead letters: messages nobody will try again by itself. List, show, replay, discard.")
-
-_BODY_SHOWN = 20_000
+app = new_app("Dead letters: messages nobody will try again by itself. List, group, show, replay, discard.")
 
 Numbers = Annotated[
     list[int] | None,
@@ -33,6 +33,9 @@ Handler = Annotated[str | None, typer.Option("--handler", metavar="HANDLER", hel
 Error = Annotated[
     str | None, typer.Option("--error", metavar="TEXT", help="Only with this in the error's class or text.")
 ]
+Kind = Annotated[
+    str | None, typer.Option("--kind", metavar="CLASS", help="Only of this error class, all of its name.")
+]
 MessageId = Annotated[str | None, typer.Option("--id", metavar="ID", help="Only of this message id.")]
 Every = Annotated[bool, typer.Option("--all", help="Every one; needed where nothing else is selected.")]
 
@@ -43,6 +46,7 @@ def list_dead(
     group: Group = None,
     handler: Handler = None,
     error: Error = None,
+    kind: Kind = None,
     message_id: MessageId = None,
     limit: Limit = 50,
     after: Annotated[
@@ -52,17 +56,39 @@ def list_dead(
     as_json: AsJson = False,
 ) -> None:
     """Dead letters, oldest first."""
-    where = DeadFilter(queue=queue, group=group, handler=handler, error=error, message_id=message_id)
+    where = _filter(None, queue, group, handler, error, kind, message_id)
     with open_ledger(ledger) as opened:
         found = opened.dead_letters.list(where, after=after, limit=limit)
         total = opened.dead_letters.count(where)
     if as_json:
-        return console.emit([_as_json(one) for one in found])
+        return console.emit([views.letter_as_json(one) for one in found])
     if not found:
-        return console.note("no dead letter" + (" matches" if where != DeadFilter() else ""))
-    _print_list(found)
+        return _none(where)
+    views.print_list(found)
     rest = f"; continue with --after {found[-1].number}" if len(found) == limit else ""
     console.note(f"{len(found):,} of {total:,} dead letters{rest}")
+
+
+@app.command("groups")
+def group_dead(
+    queue: Queue = None,
+    group: Group = None,
+    handler: Handler = None,
+    error: Error = None,
+    kind: Kind = None,
+    ledger: LedgerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Dead letters that died of the same: handler, reason and error class; the most first."""
+    where = _filter(None, queue, group, handler, error, kind, None)
+    with open_ledger(ledger) as opened:
+        found = opened.dead_letters.groups(where)
+    if as_json:
+        return console.emit([views.group_as_json(one) for one in found])
+    if not found:
+        return _none(where)
+    views.print_groups(found)
+    console.note("replay a group with: tickrelay dead replay --handler HANDLER --kind CLASS")
 
 
 @app.command("show")
@@ -79,8 +105,8 @@ def show_dead(
     if letter is None:
         raise TickrelayError(f"no dead letter {number}; tickrelay dead list shows those there are")
     if as_json:
-        return console.emit(_as_json(letter) | _payload_as_json(letter))
-    _print_letter(letter)
+        return console.emit(views.letter_as_json(letter) | views.payload_as_json(letter))
+    views.print_letter(letter)
 
 
 @app.command("replay")
@@ -90,22 +116,32 @@ def replay_dead(
     group: Group = None,
     handler: Handler = None,
     error: Error = None,
+    kind: Kind = None,
     message_id: MessageId = None,
     every: Every = False,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="N/s", help="No faster than that, such as 50/s or 100/m.")
+    ] = None,
     dry_run: DryRun = False,
     ledger: LedgerUrl = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Let the handler that failed try again.
 
-    Its attempts are counted anew; the broker isn't asked.
+    Its attempts are counted anew; the broker isn't asked. Ctrl-C stops between two pages: what wasn't replayed stays a
+    dead letter.
     """
-    where = _selection(numbers, queue, group, handler, error, message_id, every=every)
+    where = _selection(_filter(numbers, queue, group, handler, error, kind, message_id), every=every)
+    pace = Rate.of(rate) if rate else None
     with open_ledger(ledger) as opened:
-        count = _matching(opened, where)
-        if not dry_run:
-            count = opened.dead_letters.replay(where, by=_user())
-    _report("replayed", count, dry_run=dry_run, as_json=as_json)
+        meant = _meant(opened, where)
+        by = _user()
+        progress = (
+            Progress(len(meant))
+            if dry_run
+            else in_pages(meant, lambda page: opened.dead_letters.replay(page, by=by), pace)
+        )
+    return _report("replayed", progress, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("discard")
@@ -115,6 +151,7 @@ def discard_dead(
     group: Group = None,
     handler: Handler = None,
     error: Error = None,
+    kind: Kind = None,
     message_id: MessageId = None,
     every: Every = False,
     reason: Annotated[
@@ -124,40 +161,32 @@ def discard_dead(
     dry_run: DryRun = False,
     ledger: LedgerUrl = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Give up on them for good. They stay known, so that a duplicate doesn't bring them back."""
-    where = _selection(numbers, queue, group, handler, error, message_id, every=every)
-    if not reason.strip() and not dry_run:
+    where = _selection(_filter(numbers, queue, group, handler, error, kind, message_id), every=every)
+    why = reason.strip()
+    if not why and not dry_run:
         raise ConfigurationError("--reason is needed: the audit trail keeps why a message was given up")
     with open_ledger(ledger) as opened:
-        count = _matching(opened, where)
-        if count and not dry_run:
-            console.confirm(f"Discard {_letters(count)} for good?", yes=yes)
-            count = opened.dead_letters.discard(where, by=_user(), reason=reason.strip())
-    _report("discarded", count, dry_run=dry_run, as_json=as_json)
+        meant = _meant(opened, where)
+        progress = Progress(len(meant))
+        if meant and not dry_run:
+            console.confirm(f"Discard {_letters(len(meant))} for good?", yes=yes)
+            by = _user()
+            progress = in_pages(meant, lambda page: opened.dead_letters.discard(page, by=by, reason=why))
+    return _report("discarded", progress, dry_run=dry_run, as_json=as_json)
 
 
-def _selection(
-    numbers: Sequence[int] | None,
-    queue: str | None,
-    group: str | None,
-    handler: str | None,
-    error: str | None,
-    message_id: str | None,
-    *,
-    every: bool,
-) -> DeadFilter:
-    where = DeadFilter(
-        numbers=tuple(numbers or ()),
-        queue=queue,
-        group=group,
-        handler=handler,
-        error=error,
-        message_id=message_id,
-    )
+def _filter(numbers: Sequence[int] | None, *conditions: str | None) -> DeadFilter:
+    """Conditions in the order of the options: queue, group, handler, error, kind, id."""
+    names = ("queue", "group", "handler", "error", "kind", "message_id")
+    return DeadFilter(numbers=tuple(numbers or ()), **dict(zip(names, conditions, strict=True)))
+
+
+def _selection(where: DeadFilter, *, every: bool) -> DeadFilter:
     if where == DeadFilter() and not every:
         raise ConfigurationError(
-            "nothing is selected: give numbers, --queue, --handler, --error or --id; --all means every one"
+            "nothing is selected: give numbers, --queue, --handler, --error, --kind or --id; --all means every one"
         )
     if where != DeadFilter() and every:
         raise ConfigurationError(
@@ -166,18 +195,32 @@ def _selection(
     return where
 
 
-def _matching(ledger: Ledger, where: DeadFilter) -> int:
-    """How many match. A number typed that isn't there is an error, a condition nothing meets isn't."""
+def _meant(ledger: Ledger, where: DeadFilter) -> list[int]:
+    """Which match. A number typed that isn't there is an error, a condition nothing meets isn't."""
     missing = [number for number in where.numbers if ledger.dead_letters.show(number) is None]
     if missing:
         raise TickrelayError(f"no dead letter {', '.join(map(str, missing))}; nothing was changed")
-    return ledger.dead_letters.count(where)
+    return numbers(ledger.dead_letters, where)
 
 
-def _report(done: str, count: int, *, dry_run: bool, as_json: bool) -> None:
+def _report(done: str, progress: Progress, *, dry_run: bool, as_json: bool) -> int:
+    code = 130 if progress.stopped else 0
     if as_json:
-        return console.emit({done: 0 if dry_run else count, "matching": count, "dry_run": dry_run})
-    console.note(f"{_letters(count)} would be {done}" if dry_run else f"{done} {_letters(count)}")
+        counts = {done: progress.changed, "matching": progress.meant}
+        console.emit({**counts, "dry_run": dry_run, "stopped": progress.stopped})
+    elif dry_run:
+        console.note(f"{_letters(progress.meant)} would be {done}")
+    elif progress.stopped:
+        console.note(
+            f"stopped: {done} {progress.changed:,} of {_letters(progress.meant)}; the rest is untouched"
+        )
+    else:
+        console.note(f"{done} {_letters(progress.changed)}")
+    return code
+
+
+def _none(where: DeadFilter) -> None:
+    console.note("no dead letter" + (" matches" if where != DeadFilter() else ""))
 
 
 def _letters(count: int) -> str:
@@ -185,71 +228,9 @@ def _letters(count: int) -> str:
 
 
 def _user() -> str:
-    """Who did it, for the audit trail."""
+    """Who did it and where, for the audit trail."""
     try:
-        return f"cli:{getpass.getuser()}"
+        name = getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number without a name
-        return f"cli:uid {os.getuid()}"
-
-
-def _as_json(letter: DeadLetter) -> dict[str, Any]:
-    plain = asdict(letter)
-    for name in ("stack", "headers", "body"):
-        del plain[name]
-    return {**plain.pop("route"), **plain, "died_at": console.instant(letter.died_at)}
-
-
-def _payload_as_json(letter: DeadLetter) -> dict[str, Any]:
-    kind, text, _ = console.body_view(letter.body, None)
-    name = "body" if kind == "text" else "body_hex"
-    return {"stack": letter.stack, "headers": dict(letter.headers), name: text}
-
-
-def _print_list(found: list[DeadLetter]) -> None:
-    made = console.table(("#number", "!died", "queue", "handler", "id", "#attempts", "error"))
-    cells = (
-        (
-            Text(str(one.number), style="bold"),
-            (console.instant(one.died_at) or "")[:19],
-            one.route.queue,
-            one.route.handler,
-            one.message_id,
-            one.attempts,
-            console.cell(_first(one.error), "red"),
-        )
-        for one in found
-    )
-    console.out().print(console.rows(made, cells))
-
-
-_LONGEST_ERROR = 120
-"""Characters of an error that a row of a table has room for."""
-
-
-def _first(error: str) -> str:
-    line = error.strip().partition("\n")[0]
-    return line if len(line) <= _LONGEST_ERROR else f"{line[: _LONGEST_ERROR - 1]}…"
-
-
-def _print_letter(letter: DeadLetter) -> None:
-    made = console.table(("", ""))
-    made.show_header = False
-    facts = {
-        "dead letter": letter.number,
-        "message": letter.message_id,
-        "source": letter.source,
-        "queue": f"{letter.route.queue}, group {letter.route.group}, handler {letter.route.handler}",
-        "died": console.instant(letter.died_at),
-        "reason": letter.reason,
-        "attempts": f"{letter.attempts}, crashes {letter.crashes}",
-        "error": console.cell(letter.error, "red"),
-    }
-    console.out().print(
-        console.rows(made, ((Text(name, style="dim"), value) for name, value in facts.items()))
-    )
-    console.print_headers(letter.headers)
-    console.print_body(letter.body, _BODY_SHOWN)
-    if letter.stack:
-        console.out().print(
-            Text(console.safe(letter.stack.rstrip(), lines=True), style="dim"), soft_wrap=True
-        )
+        name = f"uid {os.getuid()}"
+    return f"cli:{name}@{socket.gethostname()}"

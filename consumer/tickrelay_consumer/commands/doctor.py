@@ -11,7 +11,8 @@ import typer
 from rich.text import Text
 
 from tickrelay_consumer.commands import _console as console
-from tickrelay_consumer.commands._checks import Check, Status, examine
+from tickrelay_consumer.commands._checks import examine
+from tickrelay_consumer.commands._findings import Check, Status
 from tickrelay_consumer.commands._options import AsJson, BrokerUrl, LedgerUrl, new_app
 
 app = new_app()

@@ -26,7 +26,7 @@ from tickrelay_messaging.brokers.base import DEFAULT_GROUP, Broker, GroupStats, 
 from tickrelay_messaging.brokers.lanes import MAX_LANES
 from tickrelay_messaging.errors import ConfigurationError
 from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import RouteStats
+from tickrelay_messaging.ledger.reports import RouteStats
 
 app = new_app("Queues: list, show, look inside, declare, replay, purge, forget a group.")
 

@@ -24,7 +24,7 @@ from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import Broker, Peeked
 from tickrelay_messaging.errors import TickrelayError, UndecodableMessage
 from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import Batch, BatchProgress, Life
+from tickrelay_messaging.ledger.reports import Batch, BatchProgress, Life
 
 app = new_app()
 
@@ -174,8 +174,9 @@ def _batch_line(batch: Batch) -> Text:
 
 def _progress_line(one: BatchProgress) -> Text:
     line = Text.assemble(("  handler ", "dim"), console.safe(f"{one.route.handler} ({one.route.group}): "))
-    ends = [(name, getattr(one, name)) for name in ("done", "dead", "discarded", "expired", "revoked")]
-    named = [Text.assemble(f"{number:,} ", console.state(name)) for name, number in ends if number]
+    named = [
+        Text.assemble(f"{number:,} ", console.state(name)) for name, number in one.ends.items() if number
+    ]
     line.append_text(Text(", ").join(named) if named else Text("nothing ended yet", style="dim"))
     return line.append("" if one.settled else ", not settled", style="yellow")
 

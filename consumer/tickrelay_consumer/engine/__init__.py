@@ -3,8 +3,8 @@
 """
 The hot loop, a thread a concern, batches between them.
 
-    fetcher (one a queue)  receive -> decode -> claim -+-> workers (external) -------+
-    keeper                 renew, reap, what is due ---+-> transactor (transaction) -+-> settler: settle -> acknowledge
+    fetcher (one a queue)  receive -> decode -> claim -+-> dispatcher -> runners -+
+    keeper                 renew, reap, what is due ---+                          +-> settler: settle -> acknowledge
     watchdog               ends what hangs; asks neither broker nor ledger
     deaf watch             asks by a fresh connection whether a fetcher that hears nothing should hear something
 

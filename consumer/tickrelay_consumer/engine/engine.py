@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from tickrelay_consumer.engine.deaf import DeafWatch
+from tickrelay_consumer.engine.dispatching import Dispatcher
 from tickrelay_consumer.engine.fetcher import Fetcher
+from tickrelay_consumer.engine.holding import Holder
 from tickrelay_consumer.engine.keeper import Keeper
+from tickrelay_consumer.engine.relay import Relay
 from tickrelay_consumer.engine.settler import Settler
 from tickrelay_consumer.engine.shared import Shared
-from tickrelay_consumer.engine.transactor import Transactor
+from tickrelay_consumer.engine.sweeper import Sweeper
 from tickrelay_consumer.engine.work import Work
-from tickrelay_consumer.engine.workers import Workers
 from tickrelay_consumer.handlers import Effect, Handler
 from tickrelay_messaging.failpoints import failpoint
 
@@ -29,28 +31,27 @@ class Engine:
     def __init__(self, shared: Shared, handlers: Sequence[Handler]) -> None:
         self._shared = shared
         queues = list(dict.fromkeys(handler.queue for handler in handlers))
-        self._settler = Settler(shared, self._claim_again)
-        self._workers = Workers(shared, self._settler)
-        self._transactor = Transactor(shared, self._settler)
-        self._keeper = Keeper(shared, handlers, self._dispatch)
-        self._fetchers = {
-            queue: Fetcher(
-                shared, queue, [handler for handler in handlers if handler.queue == queue], self._dispatch
-            )
-            for queue in queues
-        }
+        self._holder = Holder(shared)
+        self._settler = Settler(shared, self._claim_again, self._holder)
+        self._dispatcher = Dispatcher(shared, handlers, self._settler.put)
+        self._relay = Relay(shared)
+        self._has_outbox = any(handler.effect is Effect.TRANSACTION for handler in handlers)
+        self._keeper = Keeper(shared, handlers, self._dispatcher.put, self._look_after)
+        self._fetchers = {queue: self._fetcher(queue, handlers) for queue in queues}
         self._tick = max(0.02, min(0.5, *(handler.timeout / 4 for handler in handlers)))
         self._threads: dict[str, threading.Thread] = {}
         self._stopped = threading.Event()
 
     def start(self) -> None:
         """Start everything; returns at once."""
-        self._workers.start()
-        self._transactor.start()
+        self._dispatcher.start()
         self._spawn("settler", self._settler.run)
         self._spawn("keeper", self._keeper.run)
         self._spawn("watchdog", self._watch)
         self._spawn("deaf-watch", DeafWatch(self._shared, self._fetchers.values()).run)
+        self._spawn("sweeper", Sweeper(self._shared).run)
+        if self._has_outbox:
+            self._spawn("relay", self._relay.run)
         for queue, fetcher in self._fetchers.items():
             self._spawn(f"fetcher-{queue}", fetcher.run)
 
@@ -67,11 +68,12 @@ class Engine:
             fetcher.wake()
         deadline = time.monotonic() + self._shared.limits.grace
         self._spawn("lease", lambda: self._keeper.keep_lease_until(self._stopped))
-        self._workers.stop(deadline)
-        self._transactor.stop(deadline)
+        self._dispatcher.stop(deadline)
         self._join_fetchers()
         self._settler.stop()
         self._threads["settler"].join(SETTLING_SECONDS)
+        if self._has_outbox:
+            self._relay.empty()
         self._stopped.set()
         for fetcher in self._fetchers.values():
             fetcher.close()
@@ -88,8 +90,7 @@ class Engine:
         wait there.
         """
         while not self._stopped.wait(self._tick):
-            self._workers.check_deadlines()
-            self._transactor.check_deadlines()
+            self._dispatcher.check_deadlines()
 
     def _join_fetchers(self) -> None:
         for name, thread in self._threads.items():
@@ -99,16 +100,19 @@ class Engine:
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
         self._threads[name] = self._shared.spawn(name, target)
 
-    def _dispatch(self, works: Sequence[Work]) -> None:
-        by_handler: dict[Handler, list[Work]] = {}
-        for work in works:
-            by_handler.setdefault(work.handler, []).append(work)
-        for handler, chosen in by_handler.items():
-            if handler.effect is Effect.TRANSACTION:
-                self._transactor.put(chosen)
-            else:
-                self._workers.put(handler, chosen)
+    def _fetcher(self, queue: str, handlers: Sequence[Handler]) -> Fetcher:
+        own = [handler for handler in handlers if handler.queue == queue]
+        return Fetcher(self._shared, queue, own, self._put)
+
+    def _put(self, works: Sequence[Work]) -> None:
+        self._holder.add(works)
+        self._dispatcher.put(works)
+
+    def _look_after(self) -> None:
+        """What is due now and then, in the keeper's thread."""
+        self._relay.wake()
+        self._holder.hold_old()
 
     def _claim_again(self, work: Work) -> None:
-        if work.received is not None:
-            self._fetchers[work.handler.queue].claim_again(work.received)
+        if (received := work.take_received()) is not None:
+            self._fetchers[work.handler.queue].claim_again(received)

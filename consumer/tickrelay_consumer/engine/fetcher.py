@@ -8,15 +8,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
+from tickrelay_consumer.breaker import PLENTY
 from tickrelay_consumer.engine.acknowledging import Acknowledger
 from tickrelay_consumer.engine.shared import LONGEST_PAUSE, Shared
 from tickrelay_consumer.engine.work import Received, Work
 from tickrelay_consumer.handlers import Handler
+from tickrelay_consumer.policy import IN_ORDER
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import Broker, Delivery, Subscription
 from tickrelay_messaging.errors import ClaimLost, MessageError, ServiceError, TickrelayError
@@ -49,11 +51,13 @@ class Fetcher:
         self.queue = queue
         self._handlers = handlers
         self._dispatch = dispatch
+        is_ordered = any(handler.rule in IN_ORDER for handler in handlers)
+        self._in_order: AbstractContextManager[object] = shared.in_order if is_ordered else nullcontext()
         self._again: SimpleQueue[Received] = SimpleQueue()
         self._acknowledger = Acknowledger(shared)
         self._errors = 0
         self._broker = shared.broker
-        self._is_deaf = False
+        self._is_deaf = self._is_their_turn = False
         self.heard = time.monotonic()
         self.received = 0
         self.subscription: Subscription | None = None
@@ -98,11 +102,12 @@ class Fetcher:
         if self._is_deaf:
             self._begin_anew()
         subscription = self._subscribe()
-        room = self._shared.load.wait_for_room(timeout=1.0)
+        room = self._wait_for_room()
         if not room:
             self.heard = time.monotonic()
             return
-        taken = subscription.receive(min(room, self._shared.limits.batch), timeout=LONGEST_PAUSE)
+        patience = LONGEST_PAUSE if self._again.empty() else 0.0
+        taken = subscription.receive(min(room, self._shared.limits.batch), patience)
         failpoint("consumer.after_receive")
         self._shared.progress = time.monotonic()
         if taken:
@@ -110,6 +115,14 @@ class Fetcher:
             self._shared.metrics.received.labels(self.queue, self._shared.group).inc(len(taken))
             self._take([Received(subscription, delivery) for delivery in taken], Counter())
             self.heard = time.monotonic()
+
+    def _wait_for_room(self) -> int:
+        """Room in hand and room that breakers and rates leave; what they hold back stays on the queue."""
+        shared = self._shared
+        allowed = min(shared.load.wait_for_room(timeout=1.0), shared.gates.room(self.queue))
+        if not allowed:
+            shared.stopping.wait(shared.gates.wait(self.queue))
+        return allowed
 
     def _subscribe(self) -> Subscription:
         if self.subscription is None:
@@ -131,8 +144,11 @@ class Fetcher:
         self._is_deaf, self.heard = False, time.monotonic()
 
     def _take_again(self) -> None:
+        """In turns with new ones, so that a breaker's probe isn't always the same message."""
+        self._is_their_turn = not self._is_their_turn or self._shared.gates.room(self.queue) >= PLENTY
+        room = self._shared.gates.room(self.queue) if self._is_their_turn else 0
         found: list[Received] = []
-        while not self._again.empty():
+        while len(found) < room and not self._again.empty():
             found.append(self._again.get())
         if found:
             given_up = Counter(map(id, found))
@@ -146,6 +162,21 @@ class Fetcher:
             given_up: how many handlers are through with a delivery (by its `id()`), beside those that now ask.
         """
         good, broken = _decode(deliveries)
+        failpoint("consumer.after_decode")
+        if not self._admit(len(good) * len(self._handlers)):
+            return
+        with self._in_order:
+            self._claim_and_dispatch(good, broken, given_up)
+        if self._acknowledger:
+            self._acknowledger.flush()
+            failpoint("consumer.after_park")
+
+    def _claim_and_dispatch(
+        self,
+        good: Sequence[Decoded],
+        broken: Sequence[tuple[Received, MessageError]],
+        given_up: Counter[int],
+    ) -> None:
         works = self._claim(good)
         if works is None or not self._bury(broken):
             return
@@ -160,19 +191,14 @@ class Fetcher:
         )
         self._acknowledger.add(received for received, _ in broken)
         self._dispatch(works)
-        if self._acknowledger:
-            self._acknowledger.flush()
-            failpoint("consumer.after_park")
 
     def _claim(self, good: Sequence[Decoded]) -> list[Work] | None:
         """
         None if the consumer stops before all is claimed; what is claimed already is released with its owner.
 
-        Admitted for all handlers before it is claimed for any: whoever closes the intake waits until nothing is in
-        hand.
+        They were admitted for all handlers before they are claimed for any: whoever closes the intake waits until
+        nothing is in hand.
         """
-        if not self._admit(len(good) * len(self._handlers)):
-            return None
         works: list[Work] = []
         for handler in self._handlers:
             claims = self._ask(partial(self._claim_for, handler, [message for _, message in good]))
@@ -184,6 +210,7 @@ class Fetcher:
                 if claim.outcome is Outcome.RUN
             ]
         self._shared.load.remove(len(good) * len(self._handlers) - len(works))
+        self._shared.gates.book(works)
         return works
 
     def _admit(self, count: int) -> bool:
@@ -209,7 +236,9 @@ class Fetcher:
         return None
 
     def _claim_for(self, handler: Handler, messages: Sequence[Message], owner: Owner) -> list[Claim]:
-        claims = self._shared.ledger.claim(owner, handler.route(self._shared.group), messages)
+        claims = self._shared.ledger.claim(
+            owner, handler.route(self._shared.group), messages, rule=handler.rule
+        )
         self._count(handler, claims)
         return claims
 

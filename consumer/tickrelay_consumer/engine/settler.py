@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 from tickrelay_consumer.engine.acknowledging import Acknowledger
+from tickrelay_consumer.engine.holding import Holder
 from tickrelay_consumer.engine.shared import Shared, log
 from tickrelay_consumer.engine.work import Result, Work
 from tickrelay_consumer.handlers import Handler
@@ -26,10 +27,12 @@ class Settler:
     """
     Args:
         claim_again: told of works that aren't settled but still this consumer's to look after.
+        holder: told of works that aren't in hand any more.
     """
 
-    def __init__(self, shared: Shared, claim_again: Callable[[Work], None]) -> None:
+    def __init__(self, shared: Shared, claim_again: Callable[[Work], None], holder: Holder) -> None:
         self._shared = shared
+        self._holder = holder
         self._claim_again = claim_again
         self._finished: SimpleQueue[Sequence[Result] | None] = SimpleQueue()
         self._acknowledger = Acknowledger(shared)
@@ -67,6 +70,9 @@ class Settler:
         return found, True
 
     def _finish(self, results: Sequence[Result]) -> None:
+        works = [result.work for result in results]
+        self._shared.gates.forget(works)
+        self._holder.remove(works)
         accepted = self._settle(results)
         self._acknowledge(accepted)
         self._count(accepted)
@@ -93,7 +99,7 @@ class Settler:
         attempt = 0
         while results:
             try:
-                now = time.time()
+                now = shared.ledger.now()
                 return shared.ledger.settle(shared.owner, [result.settlement(now) for result in results])
             except ServiceError as error:
                 attempt += 1
@@ -113,10 +119,11 @@ class Settler:
         """What was released is only the broker's now, so it isn't acknowledged: whoever takes it next does that."""
         finished = []
         for result in accepted:
-            received = result.work.received
             if result.verdict is Verdict.RELEASE:
                 self._claim_again(result.work)
-            elif received is not None and received.change(-1):
+                continue
+            received = result.work.take_received()
+            if received is not None and received.change(-1):
                 finished.append(received)
         self._acknowledger.add(finished)
         self._acknowledger.flush()

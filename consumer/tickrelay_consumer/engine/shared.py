@@ -12,11 +12,12 @@ from weakref import WeakSet
 
 import structlog
 
+from tickrelay_consumer.gates import Gates
 from tickrelay_consumer.metrics import Metrics
 from tickrelay_messaging.brokers.base import Broker, Subscription
 from tickrelay_messaging.errors import ServiceError
 from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import Owner, Route
+from tickrelay_messaging.ledger.records import Owner, Retention, Route
 
 log = structlog.get_logger("tickrelay.consumer")
 
@@ -32,10 +33,13 @@ class Limits:
     Attributes:
         prefetch: most messages in hand, waiting or running.
         batch: most messages received, claimed or settled in one round trip.
-        workers: threads that run `external` handlers.
+        workers: threads that run `external` handlers; and as many child processes, if there are handlers for these.
+        coroutines: `async def` handlers at a time.
         lease: seconds after its last sign of life until others take its claims over.
         grace: seconds that running handlers are given when the consumer stops.
         stuck: handlers past their timeout and still running, at which the process gives up and ends.
+        dedup: seconds for which a message that has ended is known at least; see `Retention`.
+        history: seconds for which the same is kept for people to read.
         deaf_after: seconds of silence after which it is asked whether messages wait; see `deaf`. `math.inf`: never.
         cures: new connections in a row that may bring nothing although messages wait; then the process gives up.
     """
@@ -43,11 +47,19 @@ class Limits:
     prefetch: int = 1024
     batch: int = 256
     workers: int = 4
+    coroutines: int = 256
     lease: float = 30.0
     grace: float = 20.0
     stuck: int = 16
+    dedup: float = 86_400.0
+    history: float = 86_400.0
     deaf_after: float = 60.0
     cures: int = 3
+
+    @property
+    def retention(self) -> Retention:
+        """`dedup` and `history`, as the ledger is told."""
+        return Retention(dedup=self.dedup, history=self.history)
 
 
 class Load:
@@ -114,7 +126,10 @@ class Shared:
         gave_up: why the process must end, if it must.
         stuck: handlers that run past their timeout.
         reopen: makes another connection to the broker; None where the broker was handed over open.
+        gates: what holds handlers back: breakers and rates.
         ended: subscriptions that were replaced: what they brought comes again, and isn't acknowledged on them.
+        in_order: held from a claim until its messages are on their way, by whoever has handlers whose messages keep
+            an order: what was claimed later must not begin before.
         deaf: what is known about queues whose subscription was found deaf, until it hears again.
     """
 
@@ -127,6 +142,7 @@ class Shared:
     load: Load
     routes: tuple[Route, ...]
     name: str
+    gates: Gates = field(default_factory=Gates)
     stopping: threading.Event = field(default_factory=threading.Event)
     gave_up: str = ""
     progress: float = field(default_factory=time.monotonic)
@@ -134,6 +150,7 @@ class Shared:
     reopen: Callable[[], Broker] | None = None
     ended: WeakSet[Subscription] = field(default_factory=WeakSet)
     deaf: dict[str, str] = field(default_factory=dict)
+    in_order: threading.Lock = field(default_factory=threading.Lock)
     _enrolling: threading.Lock = field(default_factory=threading.Lock)
     _counting: threading.Lock = field(default_factory=threading.Lock)
 

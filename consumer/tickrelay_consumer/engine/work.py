@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 
 from tickrelay_consumer.engine.shared import Shared, log
-from tickrelay_consumer.handlers import Handler
+from tickrelay_consumer.handlers import Effect, Handler
 from tickrelay_messaging.brokers.base import Delivery, Subscription
 from tickrelay_messaging.errors import HandlerTimeout
 from tickrelay_messaging.ledger.records import Claim, Failure, Settlement, Verdict
@@ -51,6 +51,17 @@ class Work:
     handler: Handler
     received: Received | None = None
 
+    def take_received(self) -> Received | None:
+        """The delivery, for the one who asks first; the payload is somebody else's to look after from then on."""
+        with _counting:
+            received, self.received = self.received, None
+            return received
+
+
+Call = list[Work]
+"""What one call of a handler carries out: one work, or a batch handler's many. Never empty, all of one handler."""
+Commands = tuple[tuple[str | bytes | int | float, ...], ...]
+
 
 @dataclass(slots=True)
 class Result:
@@ -61,6 +72,8 @@ class Result:
         settled: it was settled already, in the handler's own transaction.
         seconds: how long the handler took; None if it wasn't called.
         late: seconds from the message's publication, or its `deliver_at`, to the handler's start.
+        ambiguous: the attempt may have had its effect all the same: it ran past its timeout.
+        commands: what is written with its done-mark in one script; see `Settlement`.
     """
 
     work: Work
@@ -70,10 +83,13 @@ class Result:
     settled: bool = False
     seconds: float | None = None
     late: float | None = None
+    ambiguous: bool = False
+    commands: Commands = ()
 
     def settlement(self, now: float) -> Settlement:
-        """For the ledger; a retry is due `delay` seconds from `now`."""
-        return Settlement(self.work.claim, self.verdict, now + self.delay, self.failure)
+        """For the ledger; a retry is due `delay` seconds from `now` by its clock."""
+        due = now + self.delay
+        return Settlement(self.work.claim, self.verdict, due, self.failure, self.ambiguous, self.commands)
 
 
 def lateness(message: Message) -> float | None:
@@ -96,11 +112,18 @@ def timed_out(shared: Shared, work: Work, seconds: float) -> Result:
     """An attempt whose handler is given up on."""
     route, timeout = work.claim.route, work.handler.timeout
     shared.metrics.timeouts.labels(route.queue, route.group, route.handler).inc()
-    shared.note_stuck(1)
     log.error("handler timed out", handler=route.handler, message=work.claim.message.id)
-    return failed(
-        work, HandlerTimeout(f"handler {route.handler!r} ran past its timeout of {timeout:g} s"), seconds
-    )
+    error = HandlerTimeout(f"handler {route.handler!r} ran past its timeout of {timeout:g} s")
+    result = failed(work, error, seconds)
+    # A transaction was undone; anything else may have happened, or happen still.
+    result.ambiguous = work.handler.effect is not Effect.TRANSACTION
+    return shared.gates.judge(result)
+
+
+def cut_short(work: Work, why: str, seconds: float) -> Result:
+    """An attempt that was ended by no fault of its own: tried again at once, however many there were."""
+    failure = Failure("CutShort", f"handler {work.handler.name!r} was ended in the middle: {why}")
+    return Result(work, Verdict.RETRY, failure=failure, seconds=seconds, ambiguous=True)
 
 
 def _text(error: BaseException) -> str:

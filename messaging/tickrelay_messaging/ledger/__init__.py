@@ -17,7 +17,9 @@ def open_ledger(url: str) -> Ledger:
     The ledger behind a URL.
 
     Args:
-        url: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host/database`.
+        url: `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user:password@host/database`,
+            `mariadb://user:password@host/database` (`mysql:` is the same) or
+            `redis://user:password@host:6379/0` (`rediss:` for TLS).
 
     Raises:
         ConfigurationError: no ledger has this scheme, the URL names no file, or the driver isn't installed.
@@ -29,9 +31,13 @@ def open_ledger(url: str) -> Ledger:
         return _open_sqlite(url)
     if scheme in ("postgresql", "postgres"):
         return _open_postgres(url)
+    if scheme in ("mariadb", "mysql"):
+        return _open_mariadb(url)
+    if scheme in ("redis", "rediss"):
+        return _open_redis(url)
     raise ConfigurationError(
-        f"nobody offers a ledger for {redact(url)!r}; use sqlite:///path/to/ledger.db or "
-        "postgresql://user:password@host/database"
+        f"nobody offers a ledger for {redact(url)!r}; use sqlite:///path/to/ledger.db, "
+        "postgresql://user:password@host/database, mariadb://user:password@host/database or redis://user:password@host:6379/0"
     )
 
 
@@ -53,6 +59,27 @@ def _open_postgres(url: str) -> Ledger:
             "install it with: pip install 'tickrelay-messaging[postgres]'"
         ) from error
     return PostgresLedger(url)
+
+
+def _open_mariadb(url: str) -> Ledger:
+    try:
+        from tickrelay_messaging.ledger.mariadb import MariaDbLedger
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the ledger for mariadb: needs {error.name}; "
+            "install it with: pip install 'tickrelay-messaging[mariadb]'"
+        ) from error
+    return MariaDbLedger(url)
+
+
+def _open_redis(url: str) -> Ledger:
+    try:
+        from tickrelay_messaging.ledger.redis import RedisLedger
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the ledger for redis: needs {error.name}; install it with: pip install 'tickrelay-messaging[redis]'"
+        ) from error
+    return RedisLedger(url)
 
 
 __all__ = ["Ledger", "open_ledger"]

@@ -17,28 +17,30 @@ DAGs: `dead_letters`, `batches`, `mailbox`, `history`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.ledger.records import (
-    Batch,
     BatchInfo,
-    BatchProgress,
     Claim,
-    ConsumerRecord,
     DeadFilter,
+    DeadGroup,
     DeadLetter,
     Due,
     Failure,
-    Life,
+    KeyRule,
     Mail,
+    Outgoing,
     Owner,
+    Retention,
+    Revocation,
     Route,
-    RouteStats,
     Settlement,
+    Swept,
 )
+from tickrelay_messaging.ledger.reports import Batch, BatchProgress, ConsumerRecord, Life, RouteStats
 from tickrelay_messaging.message import Message
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ class DeadLetters(ABC):
     @abstractmethod
     def count(self, where: DeadFilter) -> int:
         """How many match."""
+
+    @abstractmethod
+    def groups(self, where: DeadFilter) -> Sequence[DeadGroup]:
+        """Those that match, by handler, reason and kind of error; the largest group first."""
 
     @abstractmethod
     def replay(self, where: DeadFilter, *, by: str) -> int:
@@ -138,6 +144,63 @@ class History(ABC):
         """Consumers alive, and those that died with claims still theirs."""
 
 
+class Revocations(ABC):
+    """
+    Messages that their schedule took back. Asked at every claim and again when something is due; claimed is too late.
+
+    A message that comes again with a generation no revocation covers replaces the revoked record, never a done one.
+    """
+
+    @abstractmethod
+    def revoke(self, revocation: Revocation) -> int:
+        """Take back from now on (`at` and `number` are the ledger's to give), audited; returns its number."""
+
+    @abstractmethod
+    def lift(self, number: int, *, by: str) -> bool:
+        """Take the revocation itself back, audited; what it has caught stays revoked. False if there is none."""
+
+    @abstractmethod
+    def list(self, schedule: str | None = None) -> list[Revocation]:
+        """Those in force, oldest first."""
+
+
+class Steps(ABC):
+    """What `external` handlers have got done within one message, kept until the message comes to its end."""
+
+    @abstractmethod
+    def get(self, claim: Claim) -> dict[str, bytes]:
+        """Results by step name."""
+
+    @abstractmethod
+    def put(self, owner: Owner, claim: Claim, name: str, result: bytes) -> None:
+        """
+        Remember one durably; a name that is known keeps its first result.
+
+        Raises:
+            ClaimLost: the fence has moved on.
+        """
+
+
+class Outbox(ABC):
+    """Messages of handlers' transactions on their way to the broker. Rows are marked; there is no cursor."""
+
+    @abstractmethod
+    def take(self, owner: Owner, limit: int) -> list[Outgoing]:
+        """The oldest that no live owner has taken; they are this owner's until it marks them, releases them or dies."""
+
+    @abstractmethod
+    def sent(self, owner: Owner, numbers: Sequence[int]) -> None:
+        """The broker has confirmed them: they are gone from here."""
+
+    @abstractmethod
+    def release(self, owner: Owner, numbers: Sequence[int]) -> None:
+        """Not confirmed: somebody may take them again."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many wait."""
+
+
 class Transaction(Protocol):
     """Business writes and done-marks that commit together; see `Ledger.transaction`."""
 
@@ -155,6 +218,9 @@ class Transaction(Protocol):
             ClaimLost: another consumer has taken one of them over; nothing was done.
         """
 
+    def publish(self, queue: str, messages: Sequence[Message]) -> None:
+        """Put messages in the outbox: they go out once this transaction has committed, and never if it doesn't."""
+
     def abort(self) -> None:
         """Undo everything, from any thread: for a handler that hangs. The connection is of no use afterwards."""
 
@@ -166,13 +232,27 @@ class Ledger(ABC):
     Attributes:
         id: the ledger's own id, made when it was created; messages carry it, so that two sides with different ledgers
             notice.
+        effects: what handlers may promise on it: "external", and "transaction" or "redis".
     """
 
     id: str
+    effects: frozenset[str]
     dead_letters: DeadLetters
     batches: Batches
     mailbox: Mailbox
     history: History
+    revocations: Revocations
+    steps: Steps
+    outbox: Outbox
+
+    @abstractmethod
+    def now(self) -> float:
+        """
+        Unix seconds by the store's clock, which all its users share; what `Settlement.due` and `Due.at` go by. Cheap.
+
+        Raises:
+            LedgerUnavailable: it has to be asked, and doesn't answer.
+        """
 
     @abstractmethod
     def enroll(self, name: str, routes: Iterable[Route], *, lease: float = 30.0) -> Owner:
@@ -202,12 +282,20 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    def claim(self, owner: Owner, route: Route, messages: Sequence[Message]) -> list[Claim]:
+    def claim(
+        self, owner: Owner, route: Route, messages: Sequence[Message], *, rule: KeyRule = KeyRule.NONE
+    ) -> list[Claim]:
         """
         Ask for messages just received; answers in their order, in one round trip.
 
         A message with `deliver_at` ahead is parked until then. One that another live consumer has in hand is parked
         with it, so that it outlives that consumer. So whatever isn't RUN can be acknowledged at once.
+
+        Args:
+            rule: under `ORDER` and `STRICT` a message is RUN while all earlier ones of its key that haven't come to
+                their end are claimed by the same owner, who carries them out in order and releases those behind one
+                that failed; else it is parked behind them. Under `SINGLETON` it is SKIPPED while another is claimed.
+                The ledger keeps the rule with the message.
 
         Raises:
             LedgerUnavailable: nothing was claimed.
@@ -217,7 +305,8 @@ class Ledger(ABC):
     @abstractmethod
     def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool = False) -> list[Claim]:
         """
-        Take up to `limit` waiting messages that are due, oldest first.
+        Take up to `limit` waiting messages that are due, oldest first; those of an ordered key in their order, and only
+        with all before them.
 
         Args:
             suspects: take the one that must run alone, whatever the limit, instead of the others; the caller runs
@@ -227,6 +316,27 @@ class Ledger(ABC):
     @abstractmethod
     def due(self, routes: Sequence[Route]) -> Due:
         """What waits for these routes, and until when."""
+
+    @abstractmethod
+    def hold(self, owner: Owner, claims: Sequence[Claim]) -> list[bool]:
+        """
+        Store the payloads of claims that take long, so that the broker may forget them; they stay claimed.
+
+        Returns:
+            where True the delivery can be acknowledged; False where the fence has moved on.
+        """
+
+    @abstractmethod
+    def sweep(self, marks: Mapping[str, float], retention: Retention) -> Swept:
+        """
+        Drop what nobody needs any more, bucket by bucket, never row by row.
+
+        A bucket of done-marks of a group goes only when its end lies `retention.dedup` before both now and the
+        group's mark, so a group that lags behind finds its duplicates still known. A group without a mark keeps all.
+
+        Args:
+            marks: by group, when the oldest message was published that its queues may still deliver; now if none.
+        """
 
     @abstractmethod
     def settle(self, owner: Owner, settlements: Sequence[Settlement]) -> list[bool]:

@@ -24,6 +24,22 @@ class Outcome(StrEnum):
     """A known id with another payload; it was made a dead letter: acknowledge."""
     EXPIRED = "expired"
     """Past its `expires`; recorded: acknowledge."""
+    REVOKED = "revoked"
+    """Its schedule took it back before anybody began it; recorded: acknowledge."""
+    SKIPPED = "skipped"
+    """Another message of its key runs now, and the handler is a singleton; recorded: acknowledge."""
+
+
+class KeyRule(StrEnum):
+    """What messages of one key (`Message.key`) mean to each other, for one handler."""
+
+    NONE = "none"
+    ORDER = "order"
+    """One after the other, in the order in which they were first claimed; a dead one is stepped over."""
+    STRICT = "strict"
+    """The same, but a dead one holds its followers up until it is replayed and done, or discarded."""
+    SINGLETON = "singleton"
+    """One at a time; what comes while another is claimed is skipped. Without a key: one at a time of the handler."""
 
 
 class State(StrEnum):
@@ -36,6 +52,7 @@ class State(StrEnum):
     DISCARDED = "discarded"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    SKIPPED = "skipped"
 
 
 class Verdict(StrEnum):
@@ -47,6 +64,8 @@ class Verdict(StrEnum):
     DEAD = "dead"
     RELEASE = "release"
     """Not carried out; somebody else may at once. Counts no attempt."""
+    CRASHED = "crashed"
+    """The process that carried it out died of it: waits until `due`; the third time makes it a dead letter (poison)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,7 @@ class Claim:
         attempt: 1 for the first, one more after each failure of the handler.
         suspect: its consumer died before; run it alone, so that another death tells which message kills.
         held: the payload is in the ledger, so the broker needs no acknowledgement of it.
+        ambiguous: an earlier attempt may have had its effect: its consumer died, it crashed or ran past its timeout.
     """
 
     outcome: Outcome
@@ -95,6 +115,7 @@ class Claim:
     attempt: int = 1
     suspect: bool = False
     held: bool = False
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +133,19 @@ class Settlement:
     The end of a claim.
 
     Attributes:
-        due: when to try again (`RETRY`), Unix seconds.
+        due: when to try again (`RETRY`, `CRASHED`), Unix seconds.
         failure: why it is retried or dead.
+        ambiguous: the attempt may have had its effect all the same (`RETRY`): it ran past its timeout.
+        commands: of `effect="redis"` (`DONE`): what is written in the same script as the done-mark, each a command's
+            name and its arguments.
     """
 
     claim: Claim
     verdict: Verdict
     due: float = 0.0
     failure: Failure | None = None
+    ambiguous: bool = False
+    commands: tuple[tuple[str | bytes | int | float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +177,73 @@ class DeadFilter:
     message_id: str | None = None
     error: str | None = None
     """Part of the error's class name or text."""
+    kind: str | None = None
+    """The error's class name, all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadGroup:
+    """Dead letters of one handler that died of the same: reason and the error's class name; one text as an example."""
+
+    route: Route
+    reason: str
+    kind: str
+    count: int
+    oldest: float
+    newest: float
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """
+    How long a ledger remembers, in seconds.
+
+    Attributes:
+        dedup: a done message's id is known for at least so long, and longer while its group lags behind.
+        history: how long what people read of it (`History`) is kept.
+    """
+
+    dedup: float = 86_400.0
+    history: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What `Ledger.sweep` dropped: whole buckets of done-marks, and of history."""
+
+    dedup_buckets: int = 0
+    history_buckets: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """
+    Messages of a schedule taken back: instants (`deliver_at`, else `time`) in [since, until), generations up to this.
+
+    Attributes:
+        schedule: as in the messages' extension `scheduleid`.
+        until: None for without end.
+        generation: messages with a higher one (extension `generation`, 0 without) aren't meant.
+    """
+
+    schedule: str
+    since: float
+    until: float | None = None
+    generation: int = 0
+    by: str = ""
+    reason: str = ""
+    at: float = 0.0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message that a handler's transaction wants published."""
+
+    number: int
+    queue: str
+    message: Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,55 +263,6 @@ class BatchInfo:
     map_index: int = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchProgress:
-    """
-    How far one handler is with a batch.
-
-    Attributes:
-        count: distinct messages in it, or None while its publisher is still at it.
-    """
-
-    batch: str
-    route: Route
-    count: int | None
-    done: int = 0
-    dead: int = 0
-    discarded: int = 0
-    expired: int = 0
-    revoked: int = 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether every message of the batch has come to its end, a good one or a bad one."""
-        ended = self.done + self.dead + self.discarded + self.expired + self.revoked
-        return self.count is not None and ended >= self.count
-
-    @property
-    def failed(self) -> int:
-        """Messages whose end was a bad one."""
-        return self.dead + self.discarded
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteStats:
-    """One handler in numbers. The first four are what is there now, the rest counts since the ledger began."""
-
-    route: Route
-    claimed: int = 0
-    waiting: int = 0
-    dead: int = 0
-    oldest_waiting: float | None = None
-    done: int = 0
-    retried: int = 0
-    died: int = 0
-    discarded: int = 0
-    expired: int = 0
-    revoked: int = 0
-    duplicates: int = 0
-    crashes: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Due:
     """
@@ -233,46 +277,6 @@ class Due:
     suspects: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a message: when, what, and in words."""
-
-    at: float
-    what: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
-    """
-    A message's life with one handler, as far as the ledger knows it; events oldest first.
-
-    Attributes:
-        number: its place in the history, to continue behind; 0 while it hasn't come to an end.
-    """
-
-    number: int
-    message_id: str
-    source: str
-    route: Route
-    state: State
-    attempts: int
-    batch: str | None
-    events: tuple[Event, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """A batch as recorded: what was published, by which task run, when, and how much of it."""
-
-    info: BatchInfo
-    ordinal: int
-    opened_at: float
-    closed_at: float | None
-    count: int | None
-    already_done: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """A message kept for a sensor."""
@@ -280,16 +284,3 @@ class Mail:
     number: int
     message: Message
     received_at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerRecord:
-    """A consumer as it last reported."""
-
-    owner: Owner
-    host: str
-    pid: int
-    started_at: float
-    seen_at: float
-    alive: bool
-    claims: int

@@ -12,17 +12,16 @@ import pytest
 
 from tickrelay_messaging.ledger.base import Ledger
 from tickrelay_messaging.ledger.records import (
-    BatchProgress,
     Claim,
     Failure,
     Outcome,
     Owner,
     Route,
-    RouteStats,
     Settlement,
     State,
     Verdict,
 )
+from tickrelay_messaging.ledger.reports import BatchProgress, RouteStats
 from tickrelay_messaging.message import Message
 
 PATIENCE = 20.0

@@ -11,8 +11,15 @@ from __future__ import annotations
 
 from tickrelay_messaging.testing.ledger_batches import BatchesContract
 from tickrelay_messaging.testing.ledger_claiming import ClaimingContract
+from tickrelay_messaging.testing.ledger_crashing import CrashingContract
 from tickrelay_messaging.testing.ledger_ending import EndingContract
+from tickrelay_messaging.testing.ledger_ordering import OrderingContract
+from tickrelay_messaging.testing.ledger_outbox import OutboxContract
+from tickrelay_messaging.testing.ledger_revoking import RevokingContract
 from tickrelay_messaging.testing.ledger_rooms import RoomsContract
+from tickrelay_messaging.testing.ledger_singleton import SingletonContract
+from tickrelay_messaging.testing.ledger_steps import StepsContract
+from tickrelay_messaging.testing.ledger_sweeping import SweepingContract
 from tickrelay_messaging.testing.ledger_transacting import TransactingContract
 from tickrelay_messaging.testing.ledger_waking import WakingContract
 
@@ -20,6 +27,18 @@ __all__ = ["LedgerContract"]
 
 
 class LedgerContract(
-    ClaimingContract, EndingContract, BatchesContract, RoomsContract, TransactingContract, WakingContract
+    ClaimingContract,
+    EndingContract,
+    BatchesContract,
+    RoomsContract,
+    TransactingContract,
+    WakingContract,
+    CrashingContract,
+    OrderingContract,
+    OutboxContract,
+    RevokingContract,
+    SingletonContract,
+    StepsContract,
+    SweepingContract,
 ):
     """Subclass it as `Test...` and write `make_ledger`: every call connects anew to the same ledger."""

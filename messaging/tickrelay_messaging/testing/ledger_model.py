@@ -84,6 +84,8 @@ class Model:
             self.counts["retried"] += 1
         elif verdict is Verdict.DEAD:
             self.die(known)
+        elif verdict is Verdict.CRASHED:
+            self.crash_alone(known, due)
         else:
             known.state, known.owner, known.copy = State.DONE, None, None
             self.done[name] += 1
@@ -92,6 +94,15 @@ class Model:
         """A dead letter."""
         known.state, known.owner, known.copy, known.held = State.DEAD, None, None, True
         self.counts["died"] += 1
+
+    def crash_alone(self, known: Known, due: float) -> None:
+        """The process that carried it out died, the consumer lives; three times and it's poison."""
+        known.crashes, known.held = known.crashes + 1, True
+        self.counts["crashes"] += 1
+        if known.crashes >= 3:
+            self.die(known)
+        else:
+            known.wait(due)
 
     def crash(self, owner: Owner, now: float) -> int:
         """Its claims become suspects, its deliveries go back to the broker."""

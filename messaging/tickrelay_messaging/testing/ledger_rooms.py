@@ -9,7 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.envelope import encode
 from tickrelay_messaging.ledger.base import Ledger
-from tickrelay_messaging.ledger.records import DeadFilter, Outcome, Owner, Route, Settlement, State, Verdict
+from tickrelay_messaging.ledger.records import (
+    DeadFilter,
+    Failure,
+    Outcome,
+    Owner,
+    Route,
+    Settlement,
+    State,
+    Verdict,
+)
 from tickrelay_messaging.message import Message
 from tickrelay_messaging.testing.ledger_case import FAILURE, Clock, LedgerCase, ids, make, outcomes, some
 
@@ -61,6 +70,21 @@ class RoomsContract(LedgerCase):
             DeadFilter(error="%"): 0,
         }
         assert matching == {where: ledger.dead_letters.count(where) for where in matching}
+
+    def test_dead_letters_are_grouped(self, ledger: Ledger, clock: Clock, owner: Owner, route: Route) -> None:
+        """By what they died of, the largest group first, with the newest's text; a kind is matched as a whole."""
+        for name in ("a", "b", "c"):
+            kind = "KeyError" if name == "a" else "ValueError"
+            claim = self.claim_one(ledger, owner, route, name)
+            ledger.settle(owner, [Settlement(claim, Verdict.DEAD, failure=Failure(kind, f"of {name}"))])
+            clock.advance(1)
+        large, small = ledger.dead_letters.groups(EVERY)
+        assert (route, "failed", "ValueError", 2) == (large.route, large.reason, large.kind, large.count)
+        assert (clock.now - 2, clock.now - 1, "of c") == (large.oldest, large.newest, large.example)
+        assert ("KeyError", 1, "of a") == (small.kind, small.count, small.example)
+        assert [small] == ledger.dead_letters.groups(DeadFilter(kind="KeyError"))
+        kinds = [ledger.dead_letters.count(DeadFilter(kind=kind)) for kind in ("ValueError", "Value")]
+        assert [2, 0] == kinds
 
     def test_show_tells_everything(self, ledger: Ledger, owner: Owner, route: Route) -> None:
         """Body, headers and stack are kept; what isn't there is None."""

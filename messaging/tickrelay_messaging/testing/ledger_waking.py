@@ -57,6 +57,14 @@ class WakingContract(LedgerCase):
         assert heard, "nobody rang"
         return heard[0] - done
 
+    def test_its_clock_is_everybodys(self, ledger: Ledger, clock: Clock) -> None:
+        """What is due goes by it, whatever the hosts' clocks say."""
+        before = ledger.now()
+        clock.advance(7)
+        assert (clock.now - 7, clock.now) == (before, ledger.now())
+        with self.make_ledger() as real:
+            assert abs(real.now() - time.time()) < 60
+
     def test_the_first_wait_returns_at_once(self, ledger: Ledger) -> None:
         """A thread may have missed something before it; then silence lasts as long as its timeout."""
         assert (True, False) == (ledger.wait(self.patience), ledger.wait(0.01))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tickrelay_messaging.brokers.base import Broker, GroupStats
     from tickrelay_messaging.ledger.base import Ledger
-    from tickrelay_messaging.ledger.records import BatchProgress, RouteStats
+    from tickrelay_messaging.ledger.reports import BatchProgress, RouteStats
 
 Outcome = dict[str, Any]
 """What a fulfilled condition says about it, as JSON."""
@@ -94,10 +94,8 @@ class Settled(Condition):
     def _outcome(self, rows: Sequence[BatchProgress]) -> Outcome:
         handlers: dict[str, Counter[str]] = {}
         for row in rows:
-            handlers.setdefault(row.route.handler, Counter()).update(
-                messages=row.count or 0, done=row.done, dead=row.dead,
-                discarded=row.discarded, expired=row.expired, revoked=row.revoked,
-            )  # fmt: skip
+            counts = {"messages": row.count or 0, **row.ends}
+            handlers.setdefault(row.route.handler, Counter()).update(counts)
         return {
             "queue": self.queue,
             "group": self.group,

@@ -53,7 +53,7 @@ class Tail:
                 yield json.loads(line)
 
 
-def read(folder: Path, kind: str) -> list[str]:
-    """All ids of one kind, as often as they were written, from every history of a folder."""
-    paths = sorted(folder.glob("*.jsonl"))
+def read(folder: Path, kind: str, files: str = "*.jsonl") -> list[str]:
+    """All ids of one kind, as often as they were written, from the histories of a folder."""
+    paths = sorted(folder.glob(files))
     return [one for path in paths for row in Tail(path).rows() if row["kind"] == kind for one in row["ids"]]

@@ -20,12 +20,16 @@ from checker import check
 from consumer_lab import Lab, until
 
 from tickrelay_consumer import Message
+from tickrelay_messaging import envelope
 from tickrelay_messaging.failpoints import NAMES
 
 pytestmark = pytest.mark.chaos
 
-ELSEWHERE = {"publish.before_send", "publish.after_confirm"}
-"""Reached by those who publish, in the tests of brokers and of the Airflow operator; a consumer doesn't pass there."""
+ELSEWHERE = {"publish.before_send", "publish.after_confirm", "consumer.after_reap"}
+"""Reached by those who publish, or beside another consumer that dies: in `tests/chaos/campaign`."""
+
+RELAY = {"relay.after_take", "relay.after_publish"}
+"""On the way of what transactions publish."""
 
 MESSAGES = 200
 NONE: frozenset[str] = frozenset()
@@ -34,6 +38,7 @@ EARLY, LATE = 1, 5
 
 HITS: dict[str, tuple[int, ...]] = {
     "consumer.after_receive": (EARLY, LATE),
+    "consumer.after_decode": (EARLY, LATE),
     "consumer.after_claim": (EARLY, LATE),
     "consumer.before_handler": (EARLY, 77),
     "consumer.after_effect": (EARLY, 77),
@@ -44,6 +49,7 @@ HITS: dict[str, tuple[int, ...]] = {
     "consumer.after_claim_due": (EARLY, 2),
     "consumer.transaction.before_commit": (EARLY, 3),
     "consumer.transaction.after_commit": (EARLY, 3),
+    "consumer.before_renew": (EARLY,),
     "consumer.draining": (EARLY,),
 }
 """Hits at which the process dies, by point."""
@@ -63,7 +69,7 @@ CASES = [
 
 def test_every_point_is_visited() -> None:
     """A failpoint that somebody adds must be killed at here, or be named as somebody else's."""
-    assert set(NAMES) == HITS.keys() | ELSEWHERE
+    assert set(NAMES) == HITS.keys() | ELSEWHERE | RELAY
 
 
 @pytest.mark.parametrize(("point", "hit", "effect"), CASES)
@@ -86,6 +92,26 @@ def test_killed_at_a_point(lab: Lab, point: str, hit: int, effect: str) -> None:
     if effect == "transaction":
         assert {} == finding.duplicated
     assert sum(finding.duplicated.values()) <= LIMITS["prefetch"] + LIMITS["batch"]
+
+
+@pytest.mark.parametrize("point", sorted(RELAY))
+@pytest.mark.parametrize("hit", [EARLY, 2])
+def test_killed_while_relaying(lab: Lab, point: str, hit: int) -> None:
+    """What committed transactions want published reaches the queue whoever dies, each under one id."""
+    ids = _publish(lab)
+    settings = {"effects": ["transaction"], "limits": LIMITS, "publishes": "out"}
+    first = lab.spawn(**settings, failpoints=f"{point}=kill@{hit}")
+    assert -signal.SIGKILL == first.wait(), f"{point} was not hit {hit} times"
+
+    lab.spawn(**settings)
+    until(lambda: lab.done("transaction") == MESSAGES and lab.ledger.outbox.count() == 0, "all", within=30)
+    with lab.broker.subscribe("out", "default") as subscription:
+        out: dict[str, str] = {}
+        while taken := subscription.receive(100, 0.5):
+            decoded = [envelope.decode(one.headers, one.body) for one in taken]
+            out.update({message.id: message.data for message in decoded})
+            subscription.acknowledge(taken)
+    assert sorted(ids) == sorted(out.values())
 
 
 def _publish(lab: Lab) -> list[str]:

@@ -54,20 +54,22 @@ def publish(hook):
     return run
 
 
-def settle(hook, *verdicts):
-    """Carry out what is on the queue, each with the next verdict."""
+def settle(hook, *verdicts, rule="none"):
+    """Carry out what is on the queue, each with the next verdict; what the rule of keys skips has none."""
     from tickrelay_messaging.envelope import decode
-    from tickrelay_messaging.ledger.records import Failure, Route, Settlement, Verdict
+    from tickrelay_messaging.ledger.records import Failure, KeyRule, Outcome, Route, Settlement, Verdict
 
     route = Route("orders", "default", "sync")
     owner = hook.ledger.enroll("test", [route])
     with hook.broker.subscribe("orders") as subscription:
         deliveries = subscription.receive(len(verdicts))
-        claims = hook.ledger.claim(owner, route, [decode(one.headers, one.body) for one in deliveries])
+        messages = [decode(one.headers, one.body) for one in deliveries]
+        claims = hook.ledger.claim(owner, route, messages, rule=KeyRule(rule))
         failure = Failure("ValueError", "<script>alert(1)</script>")
         endings = [
             Settlement(claim, Verdict(verdict), failure=failure)
             for claim, verdict in zip(claims, verdicts, strict=True)
+            if claim.outcome is Outcome.RUN
         ]
         hook.ledger.settle(owner, endings)
         subscription.acknowledge(deliveries)
@@ -198,6 +200,17 @@ class TestContent:
         assert "<script" not in page
         assert "&lt;script&gt;" in page
         assert "4111" not in page
+
+    def test_a_skipped_message_has_ended(self, viewer, hook, publish):
+        """What a singleton skipped is counted as skipped, not as open, and has no error to tell."""
+        publish(1, 2, 3)
+        settle(hook, "done", "done", "done", rule="singleton")
+        found = viewer.get(API).json()
+        (row,) = found["batches"][0]["progress"]
+
+        assert (1, 2, 0) == (row["done"], row["skipped"], row["open"])
+        assert {None} == {message["error"] for message in found["messages"]}
+        assert '<th class="number">Skipped</th>' in viewer.get(PATH).text
 
     def test_nobody_there_yet(self, viewer, publish):
         """Messages that no consumer has seen: the batch is there, and the page says nobody was."""

@@ -21,7 +21,8 @@ from tickrelay_consumer import Consumer
 from tickrelay_consumer.engine.shared import Limits
 from tickrelay_messaging.brokers import QueueSpec, open_broker
 from tickrelay_messaging.ledger import open_ledger
-from tickrelay_messaging.ledger.records import DeadFilter, DeadLetter, RouteStats
+from tickrelay_messaging.ledger.records import DeadFilter, DeadLetter
+from tickrelay_messaging.ledger.reports import RouteStats
 from tickrelay_messaging.message import Message
 
 T = TypeVar("T")

@@ -6,7 +6,8 @@ Consumers as processes of their own, forked from this one, which has imported ev
 Reads lines of JSON: settings of a consumer to start, answered by its pid; or a pid, answered by its exit code.
 
 `limits`, `timeout`; `effects` (of queue orders: any of "transaction", "external"); `poison`, an id that kills it;
-`slow`, seconds each message takes. An effect is a row of `effects` in the ledger's file, or a line in a file.
+`slow`, seconds each message takes; `publishes`, a queue that transactions publish to. An effect is a row of `effects`
+in the ledger's file, or a line in a file.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def build(settings: dict[str, Any]) -> Consumer:
     def in_transaction(message: Message, ctx: Context) -> None:
         begin(message, ctx)
         ctx.connection.execute(INSERT, {"id": message.id, "pid": os.getpid(), "at": time.time()})
+        if settings.get("publishes"):
+            ctx.publish(settings["publishes"], message.id)
 
     def outside(message: Message, ctx: Context) -> None:
         begin(message, ctx)

@@ -21,7 +21,7 @@ from consumer_lab import QUEUE, Lab, Process, end, locked, until
 from tickrelay_consumer import Consumer, Context, Message
 from tickrelay_messaging.brokers.base import Delivery, Subscription
 from tickrelay_messaging.errors import BrokerUnavailable, LedgerUnavailable
-from tickrelay_messaging.ledger.records import Claim, Owner, Route
+from tickrelay_messaging.ledger.records import Claim, KeyRule, Owner, Route
 
 
 @pytest.mark.parametrize("which", ["ledger", "queue"])
@@ -149,11 +149,13 @@ def test_the_ledger_fails_between_the_claims_of_two_handlers(
     """What the first handler had claimed already is carried out all the same, and once."""
     claim, failed = lab.ledger.claim, threading.Event()
 
-    def claim_or_fail(owner: Owner, route: Route, messages: Sequence[Message]) -> list[Claim]:
+    def claim_or_fail(
+        owner: Owner, route: Route, messages: Sequence[Message], *, rule: KeyRule
+    ) -> list[Claim]:
         if route.handler == "two" and not failed.is_set():
             failed.set()
             raise LedgerUnavailable("away for a moment")
-        return claim(owner, route, messages)
+        return claim(owner, route, messages, rule=rule)
 
     monkeypatch.setattr(lab.ledger, "claim", claim_or_fail)
     consumer = Consumer(lab.broker, lab.ledger)

@@ -172,3 +172,41 @@ def test_a_password_in_the_file_of_its_own(url: str, tmp_path: Path, monkeypatch
     monkeypatch.setenv("PGPASSFILE", str(file))
     with PostgresLedger(url) as ledger:
         assert ledger.id
+
+
+def columns(url: str) -> set[tuple[object, ...]]:
+    """What a database has: tables, columns, types, indexes."""
+    with psycopg.connect(url) as raw:
+        found = raw.execute(
+            "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+            "WHERE table_schema = 'public'"
+        ).fetchall()
+        return {
+            *found,
+            *raw.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'").fetchall(),
+        }
+
+
+def test_an_older_version_is_migrated(url: str, server: Postgres) -> None:
+    """By the one program of many that comes first; what it had is there, and it's as if it had been made today."""
+    with PostgresLedger(url) as ledger:
+        made = ledger.id
+        ledger.claim(ledger.enroll("one", [ROUTE]), ROUTE, [make("m")])
+    with psycopg.connect(url) as raw:  # back to version 1
+        for statement in (
+            *(f"DROP TABLE {table}" for table in ("revocations", "steps", "outbox")),
+            "DROP INDEX active_order",
+            *(
+                f"ALTER TABLE active DROP COLUMN {name}"
+                for name in ("order_key", "position", "rule", "ambiguous", "stepped")
+            ),
+            "ALTER TABLE tallies DROP COLUMN skipped",
+            "DELETE FROM meta WHERE name = 'oldest'",
+            "UPDATE meta SET value = '1' WHERE name = 'schema'",
+        ):
+            raw.execute(statement)
+    with PostgresLedger(url) as ledger:
+        assert (made, State.CLAIMED) == (ledger.id, ledger.history.life("m")[0].state)
+    fresh = server.new_database()
+    PostgresLedger(fresh).close()
+    assert columns(fresh) == columns(url)

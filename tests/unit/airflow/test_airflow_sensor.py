@@ -35,9 +35,8 @@ class TestSettled:
         task, own = sensor(until="settled", batch=batch), context(task_id="wait")
         result = complete(task, own, deferral(task, own), lambda: carry_out("orders"))
 
-        assert {"messages": 2, "done": 2, "dead": 0, "discarded": 0, "expired": 0, "revoked": 0} == result[
-            "handlers"
-        ]["sync"]
+        nothing_else = {"dead": 0, "discarded": 0, "expired": 0, "revoked": 0, "skipped": 0}
+        assert {"messages": 2, "done": 2, **nothing_else} == result["handlers"]["sync"]
 
     def test_an_empty_batch_is_settled_at_once(self, hook, context):
         """Nothing published, nothing to wait for: also where no consumer was ever seen."""

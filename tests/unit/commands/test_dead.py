@@ -4,12 +4,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import time
 from typing import Any
 
 import pytest
 
+from tickrelay_consumer.commands import _dead_replaying as replaying
+from tickrelay_consumer.commands._dead_replaying import in_pages
+from tickrelay_consumer.rate import Rate
 from tickrelay_messaging.ledger import Ledger
-from tickrelay_messaging.ledger.records import DeadFilter, Failure
+from tickrelay_messaging.ledger.records import DeadFilter, DeadGroup, Failure, Route
 from tickrelay_messaging.message import Message
 
 
@@ -108,8 +115,88 @@ def test_who_did_it_is_known(tick: Any, kill: Any, ledger: Ledger, monkeypatch: 
     monkeypatch.setattr("getpass.getuser", lambda: {}["nobody"])
     tick("dead", "replay", "--all")
 
-    assert "cli:ann" == seen[0]
+    assert f"cli:ann@{socket.gethostname()}" == seen[0]
     assert seen[1].startswith("cli:uid ")
+
+
+def test_groups_are_shown(tick: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By handler, reason and class of error, with an example; conditions are handed on, and instants are readable."""
+    asked: list[DeadFilter] = []
+    group = DeadGroup(
+        route=Route("orders", "default", "sync_order"), reason="failed", kind="ValueError",
+        count=2_000, oldest=1.8e9, newest=1.8e9 + 60, example="\x1b[31mno such order",
+    )  # fmt: skip
+
+    def groups(_self: object, where: DeadFilter) -> list[DeadGroup]:
+        asked.append(where)
+        return [group]
+
+    monkeypatch.setattr(type(ledger.dead_letters), "groups", groups)
+    (found,) = tick("dead", "groups", "--queue", "orders", "--kind", "ValueError", "--json").json
+    text = tick("dead", "groups")
+
+    assert (2000, "ValueError", "sync_order") == (found["count"], found["kind"], found["handler"])
+    assert "2027-01-15T08:00:00.000Z" == found["oldest"]
+    assert DeadFilter(queue="orders", kind="ValueError") == asked[0]
+    assert "2,000" in text.out
+    assert "\x1b" not in text.out
+    assert "--kind CLASS" in text.err
+
+
+def test_a_rate_is_kept(
+    tick: Any, numbers: list[int], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small pages with pauses between them; all are replayed in the end, and a rate must be one."""
+    pauses: list[float] = []
+    monkeypatch.setattr(replaying, "_sleep", lambda seconds, _stopped: pauses.append(seconds))
+    assert 3 == tick("dead", "replay", "--all", "--rate", "10/s", "--json").json["replayed"]
+    assert [pytest.approx(0.1)] * 2 == pauses
+    assert 2 == tick("dead", "replay", "--all", "--rate", "fast").code
+
+
+def test_ctrl_c_stops_between_pages(tick: Any, numbers: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What wasn't replayed stays a dead letter, and it says how many were."""
+    monkeypatch.setattr(replaying, "PAGE", 1)
+    monkeypatch.setattr(replaying, "_sleep", lambda _seconds, _stopped: os.kill(os.getpid(), signal.SIGINT))
+    answer = tick("dead", "replay", "--all", "--rate", "10/s", "--json")
+
+    assert (130, 1, True) == (answer.code, answer.json["replayed"], answer.json["stopped"])
+    assert numbers[1:] == [row["number"] for row in tick("dead", "list", "--json").json]
+    assert "stopped: replayed 1 of 2" in tick("dead", "replay", "--all", "--rate", "10/s").err
+
+
+def test_a_pause_ends_with_the_signal() -> None:
+    """Nobody waits out a pause of hours."""
+    began = time.monotonic()
+    hits: list[int] = []
+
+    def change(_where: DeadFilter) -> int:
+        if not hits:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+        hits.append(1)
+        return 1
+
+    before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        progress = in_pages([1, 2], change, Rate(1, 3600))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert (1, True) == (progress.changed, progress.stopped)
+    assert time.monotonic() - began < 60
+
+
+def test_two_people_replay_each_letter_once(tick: Any, numbers: list[int], ledger: Ledger) -> None:
+    """What somebody else replayed between two pages isn't counted, nor replayed twice."""
+    taken = [0]
+
+    def change(where: DeadFilter) -> int:
+        ledger.dead_letters.replay(DeadFilter(numbers=(numbers[1],)), by="somebody else")
+        taken[0] += 1
+        return ledger.dead_letters.replay(where, by="me")
+
+    progress = in_pages(numbers, change, Rate(10, 1))
+    assert (3, 2) == (taken[0], progress.changed)
+    assert 3 == ledger.history.stats()[0].waiting
 
 
 def test_no_ledger_is_one_clear_line(tick: Any) -> None:

@@ -35,6 +35,7 @@ def test_healthy(tick: Any, broker: Broker, ledger: Ledger) -> None:
     assert {"ok"} == {
         _by_name(answer)[name][0] for name in ("python", "clock", "broker", "ledger", "dead letters")
     }
+    assert ("ok", "") == _by_name(answer)["ledger durability"]
     assert ledger.id in answer.out
     assert 0 == tick("doctor").code
 

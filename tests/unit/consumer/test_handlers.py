@@ -113,7 +113,9 @@ def test_a_timeout_must_be_above_zero(timeout: float) -> None:
 def test_mistakes_in_the_decorator_are_named() -> None:
     """An unknown effect, a bad queue name and a second handler of the same name are refused where they stand."""
     consumer = Consumer()
-    with pytest.raises(ConfigurationError, match="effect must be one of transaction, external, got 'once'"):
+    with pytest.raises(
+        ConfigurationError, match="effect must be one of transaction, redis, external, got 'once'"
+    ):
         consumer.handler("orders", effect="once")
     with pytest.raises(ConfigurationError):
         consumer.handler("no/such name")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tickrelay_messaging.errors import (
 )
 from tickrelay_messaging.ledger import open_ledger
 from tickrelay_messaging.ledger.records import DeadFilter, Outcome, Owner, Route, Settlement, State, Verdict
-from tickrelay_messaging.ledger.sqlite import SqliteLedger
+from tickrelay_messaging.ledger.sqlite import APPLICATION_ID, SqliteLedger
 from tickrelay_messaging.message import Message
 
 
@@ -55,7 +56,7 @@ def test_another_version_is_left_alone(path: Path) -> None:
     """A ledger that another version made is refused and not changed by a byte."""
     SqliteLedger(path).close()
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE meta SET value = '99' WHERE name = 'schema'")
+        connection.execute("UPDATE meta SET value = '99' WHERE name IN ('schema', 'oldest')")
         connection.execute("DROP TABLE mailbox")
     before = dump(path)
     with pytest.raises(StorageCorrupt, match="version 99"):
@@ -143,6 +144,21 @@ def test_a_file_locked_while_opening(path: Path) -> None:
             SqliteLedger(path)
         blocker.execute("ROLLBACK")
     SqliteLedger(path).close()
+
+
+def test_a_new_file_read_by_another_while_opening(path: Path) -> None:
+    """SQLite changes a file's journal mode at once or not at all; who opens it tries until the other has read."""
+    path.parent.mkdir()
+    with (
+        closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as reader,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        reader.executescript(f"PRAGMA application_id={APPLICATION_ID}; BEGIN; SELECT * FROM sqlite_master;")
+        opening = pool.submit(lambda: SqliteLedger(path).close())
+        refused, _ = wait([opening], timeout=0.2)
+        reader.execute("ROLLBACK")
+        assert not refused
+        opening.result(timeout=30)
 
 
 @pytest.mark.usefixtures("impatient")

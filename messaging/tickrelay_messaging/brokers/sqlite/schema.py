@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from pathlib import Path
 
 from tickrelay_messaging.errors import StorageCorrupt
+from tickrelay_messaging.sqlite_file import until_unlocked
 
 APPLICATION_ID = 0x54525131
 """`TRQ1`, in bytes 68-71 of the file: which program an SQLite file belongs to."""
@@ -88,7 +88,7 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
 
 
 def _bring_up_to_date(db: sqlite3.Connection, path: Path, *, is_new: bool) -> None:
-    _begin(db, is_new=is_new)
+    until_unlocked(lambda: _begin(db, is_new=is_new), PATIENCE)
     try:
         for step in _STEPS[_version(db, path) :]:
             for statement in filter(str.strip, step.split(";")):
@@ -102,18 +102,8 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path, *, is_new: bool) -> No
 
 
 def _begin(db: sqlite3.Connection, *, is_new: bool) -> None:
-    deadline = time.monotonic() + PATIENCE
-    # Several processes may do this at once, and a change of journal mode doesn't wait its turn by itself.
-    while True:
-        try:
-            if is_new:
-                db.execute(f"PRAGMA page_size={PAGE}")
-                db.execute("PRAGMA auto_vacuum=NONE")
-                db.execute("PRAGMA journal_mode=WAL")
-            db.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
+    if is_new:
+        db.execute(f"PRAGMA page_size={PAGE}")
+        db.execute("PRAGMA auto_vacuum=NONE")
+        db.execute("PRAGMA journal_mode=WAL")
+    db.execute("BEGIN IMMEDIATE")

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from tickrelay_messaging.ledger.base import Batches
 from tickrelay_messaging.ledger.keys import key_of
-from tickrelay_messaging.ledger.records import Batch, BatchInfo, BatchProgress, Route
+from tickrelay_messaging.ledger.records import BatchInfo, Route
+from tickrelay_messaging.ledger.reports import Batch, BatchProgress
 from tickrelay_messaging.ledger.sql import tallies
 from tickrelay_messaging.ledger.sql.bulk import select_by_key
 from tickrelay_messaging.ledger.sql.database import Database, Topic
@@ -22,7 +23,7 @@ from tickrelay_messaging.message import Message
 
 _CHUNK = 1_000
 _COUNT = [column.name for column in batches.columns].index("count")
-_ENDS = ("done", "dead", "discarded", "expired", "revoked")
+_ENDS = ("done", "dead", "discarded", "expired", "revoked", "skipped")
 
 
 class SqlBatches(Batches):

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Statements for many rows at once, in one round trip: row by row where the database is in the process (`?` and
-`executemany`), by arrays and `unnest` where it's on the network, which costs a fifth there.
+`executemany`), by arrays and `unnest` where it's on the network, which costs a fifth there. MariaDB and MySQL have no
+arrays: see `mysql`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Double, Float, Integer, LargeBinary, Table, Text
+
+from tickrelay_messaging.ledger.sql import mysql
 
 Row = Sequence[Any]
 
@@ -43,6 +46,8 @@ class Statement:
         cursor = connection.connection.cursor()
         if goes_by_row(connection):
             cursor.executemany(self._by_row, rows)
+        elif mysql.speaks(connection):
+            mysql.run(cursor, self._by_row, rows)
         else:
             cursor.execute(self._by_column, [list(column) for column in zip(*rows, strict=True)])
 
@@ -109,7 +114,7 @@ def select_by_key(
 ) -> dict[bytes, Any]:
     """Rows by key, which comes first in each."""
     cursor = connection.connection.cursor()
-    if not goes_by_row(connection):
+    if not goes_by_row(connection) and not mysql.speaks(connection):
         cursor.execute(f"SELECT key, {columns} FROM {table} WHERE key = ANY(%b)", [list(keys)])  # noqa: S608
         return {row[0]: row for row in cursor.fetchall()}
     found: dict[bytes, Any] = {}
@@ -118,7 +123,8 @@ def select_by_key(
         # Padded to a power of two, so that few statements are prepared rather than one for each length.
         size = 1 << (len(chunk) - 1).bit_length()
         padded = (*chunk, *(chunk[-1],) * (size - len(chunk)))
-        cursor.execute(_select_in("key, " + columns, table, size), padded)
+        statement = _select_in("key, " + columns, table, size)
+        cursor.execute(statement if goes_by_row(connection) else mysql.worded(statement), padded)
         found.update((row[0], row) for row in cursor.fetchall())
     return found
 

@@ -8,15 +8,16 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from tickrelay_messaging.ledger.base import DeadLetters
-from tickrelay_messaging.ledger.records import DeadFilter, DeadLetter, Failure, State
+from tickrelay_messaging.ledger.records import DeadFilter, DeadGroup, DeadLetter, Failure, State
 from tickrelay_messaging.ledger.sql import rows
+from tickrelay_messaging.ledger.sql.auditing import enter
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
-from tickrelay_messaging.ledger.sql.tables import WAITING, active, audit, dead, payloads, routes
+from tickrelay_messaging.ledger.sql.tables import WAITING, active, dead, payloads, routes, steps
 
 _CHUNK = 500
 """Dead letters changed in one transaction, so that no other writer waits long."""
@@ -47,6 +48,17 @@ class SqlDeadLetters(DeadLetters):
     def count(self, where: DeadFilter) -> int:
         query = select(func.count()).select_from(_select(where).subquery())
         return int(self._database.scalar(query) or 0)
+
+    def groups(self, where: DeadFilter) -> Sequence[DeadGroup]:
+        same = (dead.c.route, dead.c.reason, dead.c.kind)
+        died = (func.min(dead.c.died_at).label("oldest"), func.max(dead.c.died_at).label("newest"))
+        counted = select(*same, func.count().label("number_of"), func.max(dead.c.number).label("last"), *died)
+        matching = counted.join(routes, routes.c.number == dead.c.route).where(*_conditions(where))
+        found = matching.group_by(*same).subquery()
+        query = select(found, dead.c.text).join(dead, dead.c.number == found.c.last)
+        with self._database.read() as connection:
+            ordered = query.order_by(found.c.number_of.desc(), found.c.last)
+            return [self._group(row) for row in connection.execute(ordered)]
 
     def replay(self, where: DeadFilter, *, by: str) -> int:
         return self._change(where, _replay, (by, "replayed", ""))
@@ -82,16 +94,21 @@ class SqlDeadLetters(DeadLetters):
                 change(connection, endings, row)
             endings.write(connection)
             numbers = ",".join(str(row.number) for row in found)
-            entered = {
-                "at": endings.now,
-                "who": who,
-                "what": f"dead letters {what}",
-                "detail": f"{detail} [{numbers}]",
-            }
-            connection.execute(insert(audit).values(**entered))
+            enter(connection, endings.now, who, (f"dead letters {what}", f"{detail} [{numbers}]"))
         self._database.ring(Topic.WORK)
         self._database.ring(Topic.OUTCOMES)
         return [row.number for row in found]
+
+    def _group(self, row: Any) -> DeadGroup:
+        return DeadGroup(
+            route=self._names.route_of(row.route),
+            reason=row.reason,
+            kind=row.kind,
+            count=row.number_of,
+            oldest=row.oldest,
+            newest=row.newest,
+            example=row.text,
+        )
 
     def _letter(self, row: Any, headers: dict[str, str] | None = None, body: bytes = b"") -> DeadLetter:
         return DeadLetter(
@@ -112,7 +129,7 @@ class SqlDeadLetters(DeadLetters):
 
 def _replay(connection: Connection, endings: Endings, row: Any) -> None:
     batch = connection.execute(select(active.c.batch).where(active.c.key == row.key)).scalar()
-    fresh = {"state": WAITING, "due": endings.now, "attempt": 1, "crashes": 0, "suspect": 0}
+    fresh = {"state": WAITING, "due": endings.now, "attempt": 1, "crashes": 0, "suspect": 0, "ambiguous": 0}
     connection.execute(update(active).where(active.c.key == row.key).values(**fresh))
     connection.execute(delete(dead).where(dead.c.number == row.number))
     endings.counts[(batch, row.route, "dead")] -= 1
@@ -124,7 +141,7 @@ def _discard(connection: Connection, endings: Endings, row: Any) -> None:
     message = rows.readable_message(kept.headers, kept.body, kept.message_id)
     ending = Ending(row.key, row.route, kept.source, message, row.attempts, None, kept.batch)
     endings.end(ending, CODE_OF[State.DISCARDED])
-    for table in (active, payloads, dead):
+    for table in (active, payloads, steps, dead):
         connection.execute(delete(table).where(table.c.key == row.key))
     endings.counts[(kept.batch, row.route, "dead")] -= 1
 
@@ -134,10 +151,14 @@ def _select(where: DeadFilter) -> Any:
 
 
 def _conditions(where: DeadFilter) -> list[ColumnElement[bool]]:
-    exact = {routes.c.queue: where.queue, routes.c.group_name: where.group, routes.c.handler: where.handler}
-    found = [
-        column == value for column, value in {**exact, dead.c.message_id: where.message_id}.items() if value
-    ]
+    exact = {
+        routes.c.queue: where.queue,
+        routes.c.group_name: where.group,
+        routes.c.handler: where.handler,
+        dead.c.message_id: where.message_id,
+        dead.c.kind: where.kind,
+    }
+    found = [column == value for column, value in exact.items() if value]
     if where.numbers:
         found.append(dead.c.number.in_(where.numbers))
     if where.error:

@@ -17,7 +17,7 @@ from tickrelay_messaging.ledger.sql.tables import DEAD, dead
 from tickrelay_messaging.ledger.sql.tallies import Tally
 from tickrelay_messaging.message import Message
 
-CODES = {1: State.DONE, 2: State.EXPIRED, 3: State.REVOKED, 4: State.DISCARDED}
+CODES = {1: State.DONE, 2: State.EXPIRED, 3: State.REVOKED, 4: State.DISCARDED, 5: State.SKIPPED}
 """What the integers in `history.state` mean."""
 CODE_OF = {state: code for code, state in CODES.items()}
 _DONE = CODE_OF[State.DONE]

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 
 from tickrelay_messaging.ledger.base import History
 from tickrelay_messaging.ledger.keys import key_of
-from tickrelay_messaging.ledger.records import ConsumerRecord, Event, Life, Owner, Route, RouteStats, State
+from tickrelay_messaging.ledger.records import Owner, Route, State
+from tickrelay_messaging.ledger.reports import ConsumerRecord, Event, Life, RouteStats
 from tickrelay_messaging.ledger.sql import tallies
 from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.endings import CODES
@@ -31,7 +32,8 @@ from tickrelay_messaging.ledger.sql.tables import (
 )
 
 _STATES = {CLAIMED: State.CLAIMED, WAITING: State.WAITING, DEAD: State.DEAD, ORPHAN: State.WAITING}
-_COUNTERS = ("done", "retried", "died", "discarded", "expired", "revoked", "duplicates", "crashes")
+_ENDS = ("done", "discarded", "expired", "revoked", "skipped")
+_COUNTERS = (*_ENDS, "retried", "died", "duplicates", "crashes")
 _CHUNK = 4_096
 
 

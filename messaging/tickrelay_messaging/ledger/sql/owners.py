@@ -17,6 +17,7 @@ from tickrelay_messaging.ledger.sql import rows, tallies
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
+from tickrelay_messaging.ledger.sql.ordering import IN_ORDER
 from tickrelay_messaging.ledger.sql.tables import (
     CLAIMED,
     DEAD,
@@ -71,10 +72,12 @@ class Owners:
     def retire(self, owner: Owner) -> None:
         """See `Ledger.retire`."""
         with self._database.write() as connection:
+            mine = (active.c.owner == owner.number, active.c.state == CLAIMED)
+            # What has a place in an order keeps it until the broker brings it again.
+            is_loose = (active.c.rule.in_(IN_ORDER), active.c.held == 0)
+            connection.execute(update(active).where(*mine, *is_loose).values(state=ORPHAN, owner=None))
             claimed = connection.execute(
-                select(active.c.key, active.c.held, active.c.fence).where(
-                    active.c.owner == owner.number, active.c.state == CLAIMED
-                )
+                select(active.c.key, active.c.held, active.c.fence).where(*mine)
             ).all()
             give_back(connection, self._database.clock(), [(row.key, row.held, row.fence) for row in claimed])
             connection.execute(delete(owners).where(owners.c.number == owner.number))
@@ -135,7 +138,12 @@ class Owners:
             update(active)
             .where(active.c.key == row.key)
             .values(
-                state=state, owner=None, suspect=1, crashes=crashes, due=endings.now if row.held else None
+                state=state,
+                owner=None,
+                suspect=1,
+                ambiguous=1,
+                crashes=crashes,
+                due=endings.now if row.held else None,
             )
         )
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging import envelope
 from tickrelay_messaging.errors import UndecodableMessage
+from tickrelay_messaging.ledger.sql import mysql
 from tickrelay_messaging.ledger.sql.bulk import delete_rows, goes_by_row, insert_rows, update_rows
-from tickrelay_messaging.ledger.sql.tables import WAITING, active, done, failures, history, payloads
+from tickrelay_messaging.ledger.sql.tables import DEAD, WAITING, active, done, failures, history, payloads
 from tickrelay_messaging.message import Message
 
 Key = bytes
@@ -32,6 +33,8 @@ INSERT_FAILURE = insert_rows(failures, "key at attempt what kind text stack owne
 WAIT = update_rows(
     active, f"state = {WAITING}, owner = NULL, held = 1, due = ?, attempt = attempt + ?", "due attempt"
 )
+HOLD = update_rows(active, "held = 1", "")
+BURY = update_rows(active, f"state = {DEAD}, owner = NULL, held = 1, due = NULL", "")
 PUT_PAYLOAD = insert_rows(payloads, "key headers body", ignore=True)
 DELETE_ACTIVE = delete_rows(active)
 DELETE_PAYLOAD = delete_rows(payloads)
@@ -40,17 +43,20 @@ DELETE_PAYLOAD = delete_rows(payloads)
 def cursor(connection: Connection) -> Any:
     """The driver's own cursor: what a batch does thousands of times a second can't afford SQLAlchemy's 50 us a call."""
     own = connection.connection.cursor()
-    return own if goes_by_row(connection) else _FormatCursor(own)
+    if goes_by_row(connection):
+        return own
+    return _FormatCursor(own, mysql.worded if mysql.speaks(connection) else _formatted)
 
 
 class _FormatCursor:
     """A cursor of a driver whose parameters are written `%s`; ours are written `?`, and no statement holds a `%`."""
 
-    def __init__(self, own: Any) -> None:
+    def __init__(self, own: Any, worded: Callable[[str], str]) -> None:
         self._own = own
+        self._worded = worded
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
-        self._own.execute(_formatted(statement), parameters)
+        self._own.execute(self._worded(statement), parameters)
         return self._own
 
 

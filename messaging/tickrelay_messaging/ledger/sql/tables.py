@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 FENCE = "fence"
 """Name in `meta` of the highest fence whose row is gone: its key's next one is higher, whatever the clock says."""
@@ -86,7 +86,19 @@ active = Table(
     Column("source", Integer, nullable=False),
     Column("batch", Text),
     Column("digest", Text),
+    Column("order_key", LargeBinary),
+    Column("position", _Big),
+    Column("rule", Integer, nullable=False, default=0, server_default="0"),
+    Column("ambiguous", Integer, nullable=False, default=0, server_default="0"),
+    Column("stepped", Integer, nullable=False, default=0, server_default="0"),
     sqlite_with_rowid=False,
+)
+Index(
+    "active_order",
+    active.c.order_key,
+    active.c.position,
+    sqlite_where=active.c.order_key.is_not(None),
+    postgresql_where=active.c.order_key.is_not(None),
 )
 Index(
     "active_due",
@@ -200,6 +212,7 @@ tallies = Table(
             "discarded",
             "expired",
             "revoked",
+            "skipped",
             "retried",
             "duplicates",
             "crashes",
@@ -207,7 +220,18 @@ tallies = Table(
         )
     ),
 )
-TALLIED = ("done", "dead", "discarded", "expired", "revoked", "retried", "duplicates", "crashes", "died")
+TALLIED = (
+    "done",
+    "dead",
+    "discarded",
+    "expired",
+    "revoked",
+    "skipped",
+    "retried",
+    "duplicates",
+    "crashes",
+    "died",
+)
 
 mailbox = Table(
     "mailbox",
@@ -233,4 +257,38 @@ audit = Table(
     Column("who", Text, nullable=False),
     Column("what", Text, nullable=False),
     Column("detail", Text, nullable=False),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("number", _Big, primary_key=True),
+    Column("schedule", Text, nullable=False, index=True),
+    Column("since", Float, nullable=False),
+    Column("until", Float),
+    Column("generation", _Big, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("key", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("result", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("key", "name"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", _Big, primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("taker", _Big),
+    sqlite_autoincrement=True,
 )

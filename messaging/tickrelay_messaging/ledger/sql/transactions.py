@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -20,7 +19,9 @@ from tickrelay_messaging.ledger.base import Transaction
 from tickrelay_messaging.ledger.records import Claim, Owner
 from tickrelay_messaging.ledger.sql.database import Database, Topic, Transacting
 from tickrelay_messaging.ledger.sql.endings import Endings
-from tickrelay_messaging.ledger.sql.settling import held_claims, mark_done
+from tickrelay_messaging.ledger.sql.outbox import stage
+from tickrelay_messaging.ledger.sql.settling import HeldRow, are_followed, held_claims, mark_done
+from tickrelay_messaging.message import Message
 
 
 class SqlTransaction(Transaction):
@@ -30,7 +31,8 @@ class SqlTransaction(Transaction):
         self._transacting = transacting
         self._owner = owner
         self._held = held_claims(transacting.connection, owner, claims)
-        self._ended: list[tuple[Claim, Any]] = []
+        self._ended: list[tuple[Claim, HeldRow]] = []
+        self.gives_work = False
 
     @property
     def connection(self) -> Connection:
@@ -44,6 +46,11 @@ class SqlTransaction(Transaction):
         with self._transacting.part():
             yield
         self._ended += [(claim, self._held.pop(which)) for which, claim in mine.items()]
+
+    def publish(self, queue: str, messages: Sequence[Message]) -> None:
+        self._transacting.check()
+        stage(self.connection, queue, messages)
+        self.gives_work = True
 
     def abort(self) -> None:
         self._transacting.abort()
@@ -60,6 +67,7 @@ class SqlTransaction(Transaction):
             self._look_again()
         mark_done(self.connection, endings, self._ended)
         endings.write(self.connection)
+        self.gives_work |= are_followed(self.connection, (row for _, row in self._ended))
 
     def _look_again(self) -> None:
         """Others wrote while the handlers ran: a later try may have moved a batch, or the owner been taken for dead."""
@@ -81,3 +89,5 @@ def transaction(database: Database, owner: Owner, claims: Sequence[Claim]) -> It
         yield inside
         inside.mark(Endings(database.clock(), owner.name))
     database.ring(Topic.OUTCOMES)
+    if inside.gives_work:
+        database.ring(Topic.WORK)

@@ -4,23 +4,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from tickrelay_messaging.errors import UndecodableMessage
-from tickrelay_messaging.ledger.records import Claim, Due, Failure, Outcome, Owner, Route, State
+from tickrelay_messaging.ledger.records import (
+    Claim,
+    Due,
+    Failure,
+    Outcome,
+    Owner,
+    Revocation,
+    Route,
+    State,
+)
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.bulk import update_rows
 from tickrelay_messaging.ledger.sql.claims import check_owner
 from tickrelay_messaging.ledger.sql.database import Database, Topic
-from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
+from tickrelay_messaging.ledger.sql.ending_waiting import end_waiting
+from tickrelay_messaging.ledger.sql.endings import Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
-from tickrelay_messaging.ledger.sql.tables import CLAIMED, DEAD, WAITING, active, payloads
+from tickrelay_messaging.ledger.sql.ordering import SINGLETON, STRICT, claimed_of, followers, is_first
+from tickrelay_messaging.ledger.sql.revoking import in_force, is_covered
+from tickrelay_messaging.ledger.sql.tables import CLAIMED, WAITING, active, payloads
+from tickrelay_messaging.message import Message
 
 _TAKE = update_rows(active, f"state = {CLAIMED}, owner = ?, fence = ?, due = NULL", "owner fence")
-_BURY = update_rows(active, f"state = {DEAD}, due = NULL", "")
 
 
 class Waiting:
@@ -33,8 +46,9 @@ class Waiting:
     def due(self, routes: Sequence[Route]) -> Due:
         """See `Ledger.due`."""
         numbers = [self._names.route(route) for route in routes]
-        waiting = (active.c.route.in_(numbers), active.c.state == WAITING)
-        alone = (active.c.suspect == 1, active.c.due <= self._database.clock())
+        now = self._database.clock()
+        waiting = (active.c.route.in_(numbers), active.c.state == WAITING, is_first(now))
+        alone = (active.c.suspect == 1, active.c.due <= now)
         with self._database.read() as connection:
             first = select(func.min(active.c.due)).where(*waiting, active.c.suspect == 0)
             suspects = select(func.count()).select_from(active).where(*waiting, *alone)
@@ -48,42 +62,87 @@ class Waiting:
             select(active, payloads.c.headers, payloads.c.body)
             .join(payloads, payloads.c.key == active.c.key)
             .where(active.c.route == number, active.c.state == WAITING, active.c.due <= now)
-            .where(active.c.suspect == int(suspects))
-            .order_by(active.c.due)
+            .where(active.c.suspect == int(suspects), is_first(now))
+            .order_by(active.c.due, active.c.position, active.c.key)
             .limit(1 if suspects else limit)
         )
-        endings = Endings(now, owner.name)
+        taking = _Taking(route, owner, Endings(now, owner.name))
         with self._database.write() as connection:
             check_owner(connection, owner)
             found = connection.execute(chosen).all()
-            claims = self._take(connection, (owner, route), found, endings) if found else []
-        if endings.concern_batches:
+            if found and not suspects:
+                found = [*found, *followers(connection, found, now, limit)]
+            claims = taking.take(connection, found) if found else []
+        if taking.endings.concern_batches:
             self._database.ring(Topic.OUTCOMES)
+            self._database.ring(Topic.WORK)  # for what was behind those that came to their end
         return claims
 
-    def _take(
-        self, connection: Connection, who: tuple[Owner, Route], found: Sequence[Any], endings: Endings
-    ) -> list[Claim]:
-        owner, route = who
+
+@dataclass(slots=True)
+class _Taking:
+    """What one call takes, and what it finds to have come to its end meanwhile."""
+
+    route: Route
+    owner: Owner
+    endings: Endings
+    ended: list[tuple[Any, Message, State]] = field(default_factory=list)
+    held_up: set[bytes] = field(default_factory=set)
+
+    def take(self, connection: Connection, found: Sequence[Any]) -> list[Claim]:
         claims: list[Claim] = []
+        busy = claimed_of(connection, [row.order_key for row in found if row.rule == SINGLETON])
+        readable = list(self._readable(connection, found))
+        taken_back = in_force(connection, [message for _, message in readable])
+        for row, message in readable:
+            state = self._end_of(row, message, taken_back, busy)
+            if state is not None:
+                self.ended.append((row, message, state))
+            elif row.order_key not in self.held_up:
+                claims.append(_claim(self.route, row, message, self.endings.now))
+        end_waiting(connection, self.endings, self.ended)
+        _TAKE.run(connection, [(self.owner.number, claim.fence, claim.key) for claim in claims])
+        self.endings.write(connection)
+        return claims
+
+    def _readable(self, connection: Connection, found: Sequence[Any]) -> Iterator[tuple[Any, Message]]:
         for row in found:
             try:
-                claims.append(_claim(route, row, endings.now))
+                yield row, rows.message_of(row.headers, row.body)
             except UndecodableMessage as error:
-                _bury_again(connection, endings, row, error)
-        _expire(connection, endings, [claim for claim in claims if claim.outcome is Outcome.EXPIRED], found)
-        running = [claim for claim in claims if claim.outcome is Outcome.RUN]
-        _TAKE.run(connection, [(owner.number, claim.fence, claim.key) for claim in running])
-        endings.write(connection)
-        return running
+                _bury_again(connection, self.endings, row, error)
+                if row.rule == STRICT:
+                    self.held_up.add(row.order_key)
+
+    def _end_of(
+        self, row: Any, message: Message, taken_back: Sequence[Revocation], busy: set[bytes]
+    ) -> State | None:
+        if message.expires is not None and message.expires.timestamp() <= self.endings.now:
+            return State.EXPIRED
+        if is_covered(message, taken_back):
+            return State.REVOKED
+        if row.rule != SINGLETON:
+            return None
+        if row.order_key in busy:
+            return State.SKIPPED
+        busy.add(row.order_key)
+        return None
 
 
-def _claim(route: Route, row: Any, now: float) -> Claim:
-    message = rows.message_of(row.headers, row.body)
-    is_expired = message.expires is not None and message.expires.timestamp() <= now
-    outcome = Outcome.EXPIRED if is_expired else Outcome.RUN
+def _claim(route: Route, row: Any, message: Message, now: float) -> Claim:
     fence = max(row.fence + 1, int(now * 1e6))
-    return Claim(outcome, route, row.key, message, fence, row.attempt, bool(row.suspect), held=True)
+    is_suspect, is_ambiguous = bool(row.suspect), bool(row.ambiguous)
+    return Claim(
+        Outcome.RUN,
+        route,
+        row.key,
+        message,
+        fence,
+        row.attempt,
+        is_suspect,
+        held=True,
+        ambiguous=is_ambiguous,
+    )
 
 
 def _bury_again(connection: Connection, endings: Endings, row: Any, error: UndecodableMessage) -> None:
@@ -93,14 +152,4 @@ def _bury_again(connection: Connection, endings: Endings, row: Any, error: Undec
     endings.die(
         ending, "undecodable", Failure(type(error).__name__, str(error)), (row.key, row.headers, row.body)
     )
-    _BURY.run(connection, [(row.key,)])
-
-
-def _expire(connection: Connection, endings: Endings, expired: Sequence[Claim], found: Sequence[Any]) -> None:
-    by_key = {row.key: row for row in found}
-    for claim in expired:
-        row = by_key[claim.key]
-        ending = Ending(claim.key, row.route, row.source, claim.message, row.attempt - 1, None, row.batch)
-        endings.end(ending, CODE_OF[State.EXPIRED])
-    rows.DELETE_ACTIVE.run(connection, [(claim.key,) for claim in expired])
-    rows.DELETE_PAYLOAD.run(connection, [(claim.key,) for claim in expired])
+    rows.BURY.run(connection, [(row.key,)])

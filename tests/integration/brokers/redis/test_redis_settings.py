@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from tests.services.process import free_ports
 from tests.services.redis import (
     RedisServer,
     running_server,
@@ -71,8 +72,10 @@ def test_nobody_there_is_an_outage() -> None:
 
 def test_a_node_of_a_cluster_is_refused(tmp_path: Path) -> None:
     """A Redis Cluster is refused when connecting, with what to use instead."""
+    # Without a port of its own the cluster's bus takes the server's + 10,000, which not every free port has above it.
+    settings = {"cluster-enabled": "yes", "cluster-port": str(free_ports(1)[0])}
     with (
-        running_server(tmp_path, {"cluster-enabled": "yes"}) as server,
+        running_server(tmp_path, settings) as server,
         pytest.raises(ConfigurationError, match=r"Cluster.*one server"),
     ):
         open_broker(server.url())

@@ -3,7 +3,7 @@
 """
 Threads that run `external` handlers.
 
-Works are handed over in chunks: long ones for quick handlers, since a hand-over costs more than they do, and single
+Calls are handed over in chunks: long ones for quick handlers, since a hand-over costs more than they do, and single
 ones for slow handlers, so that they run side by side.
 """
 
@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 
-from tickrelay_consumer.engine.settler import Settler
+from tickrelay_consumer.engine.runners.base import Finish, Runner
+from tickrelay_consumer.engine.runners.calling import admit, carry_out, contexts, judge
 from tickrelay_consumer.engine.shared import Shared
-from tickrelay_consumer.engine.work import Result, Work, failed, lateness, timed_out
-from tickrelay_consumer.handlers import Context, Handler
-from tickrelay_messaging.failpoints import failpoint
-from tickrelay_messaging.ledger.records import Verdict
+from tickrelay_consumer.engine.work import Call, Result, timed_out
+from tickrelay_consumer.handlers import Handler
 
 CHUNK_SECONDS = 0.005
 """About how long a chunk takes: finished works wait for at most that until they are settled."""
@@ -42,53 +41,54 @@ class _Seat:
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    rest: list[Work] = field(default_factory=list)
+    rest: list[Call] = field(default_factory=list)
     done: list[Result] = field(default_factory=list)
-    running: Work | None = None
+    running: Call | None = None
     since: float = 0.0
     left: bool = False
     thread: threading.Thread | None = None
 
-    def next(self) -> Work | None:
-        """Take up the next work."""
+    def next(self) -> Call | None:
+        """Take up the next call."""
         with self.lock:
             if self.rest:
                 self.running, self.since = self.rest.pop(), time.monotonic()
                 return self.running
             return None
 
-    def finish(self, result: Result) -> bool:
-        """Keep the result; False if this thread was given up on meanwhile."""
+    def finish(self, results: list[Result]) -> bool:
+        """Keep the results; False if this thread was given up on meanwhile."""
         with self.lock:
             self.running = None
             if not self.left:
-                self.done.append(result)
+                self.done += results
             return not self.left
 
     def drain(self) -> list[Result]:
-        """What is done since the last call."""
+        """What is done since the last time."""
         with self.lock:
             done, self.done = self.done, []
             return done
 
-    def relieve(self, now: float) -> tuple[list[Work], Work | None]:
-        """What lies behind a slow handler, and the work it hangs in, if it has run past its timeout."""
+    def relieve(self, now: float) -> tuple[list[Call], Call | None]:
+        """What lies behind a slow handler, and the call it hangs in, if it has run past its timeout."""
         with self.lock:
-            work, seconds = self.running, now - self.since
-            if work is None or self.left or seconds <= SLOW_SECONDS:
+            call, seconds = self.running, now - self.since
+            if call is None or self.left or seconds <= SLOW_SECONDS:
                 return [], None
             rest, self.rest = self.rest, []
-            self.left = seconds > work.handler.timeout
-            return rest, work if self.left else None
+            self.left = seconds > call[0].handler.timeout
+            return rest, call if self.left else None
 
 
-class Workers:
+class Threads(Runner):
     """A fixed number of threads; one that hangs is replaced, up to a bound at which the process ends."""
 
-    def __init__(self, shared: Shared, settler: Settler) -> None:
+    def __init__(self, shared: Shared, finish: Finish) -> None:
         self._shared = shared
-        self._settler = settler
-        self._chunks: SimpleQueue[list[Work] | None] = SimpleQueue()
+        self._finish = finish
+        self._make_context = contexts(shared)
+        self._chunks: SimpleQueue[list[Call] | None] = SimpleQueue()
         self._seats: list[_Seat] = []
         self._typical: dict[Handler, float] = {}
 
@@ -97,10 +97,10 @@ class Workers:
         for _ in range(self._shared.limits.workers):
             self._start_one()
 
-    def put(self, handler: Handler, works: Sequence[Work]) -> None:
-        """Hand works of one handler over."""
-        typical = self._typical.get(handler, CHUNK_SECONDS)
-        self._deal(works[::-1], int(CHUNK_SECONDS / max(typical, 1e-7)))
+    def put(self, calls: Sequence[Call]) -> None:
+        """Hand calls of one handler over."""
+        typical = self._typical.get(calls[0][0].handler, CHUNK_SECONDS)
+        self._deal(calls[::-1], int(CHUNK_SECONDS / max(typical, 1e-7)))
 
     def stop(self, deadline: float) -> None:
         """Let running handlers end until `deadline` (monotonic seconds); what hasn't begun is released."""
@@ -121,19 +121,20 @@ class Workers:
             if hung is not None:
                 self._leave(seat, hung, now - seat.since)
             if now - seat.since > SLOW_SECONDS and (done := seat.drain()):
-                self._settler.put(done)
+                self._finish(done)
 
-    def _leave(self, seat: _Seat, work: Work, seconds: float) -> None:
-        self._settler.put([timed_out(self._shared, work, seconds)])
+    def _leave(self, seat: _Seat, call: Call, seconds: float) -> None:
+        self._shared.note_stuck(1)
+        self._finish([timed_out(self._shared, work, seconds) for work in call])
         self._seats.remove(seat)
         if not self._shared.stopping.is_set():
             self._start_one()
 
-    def _deal(self, works: Sequence[Work], size: int) -> None:
+    def _deal(self, calls: Sequence[Call], size: int) -> None:
         """In chunks that lie last first, so that taking the next is cheap."""
-        size = max(1, min(len(works), size))
-        for end in range(len(works), 0, -size):
-            self._chunks.put(list(works[max(0, end - size) : end]))
+        size = max(1, min(len(calls), size))
+        for end in range(len(calls), 0, -size):
+            self._chunks.put(list(calls[max(0, end - size) : end]))
 
     def _start_one(self) -> None:
         seat = _Seat()
@@ -143,13 +144,13 @@ class Workers:
     def _work(self, seat: _Seat) -> None:
         while not seat.left and (chunk := self._chunks.get()) is not None:
             seat.rest = chunk
-            self._run_chunk(seat, chunk[-1].handler)
+            self._run_chunk(seat, chunk[-1][0].handler)
 
     def _run_chunk(self, seat: _Seat, handler: Handler) -> None:
         began = flushed = time.monotonic()
         count = 0
-        while (work := seat.next()) is not None:
-            if not seat.finish(self._run(work, seat.since)):
+        while (call := seat.next()) is not None:
+            if not seat.finish(self._run(call)):
                 self._shared.note_stuck(-1)
                 return
             count += 1
@@ -161,24 +162,13 @@ class Workers:
 
     def _flush(self, seat: _Seat) -> None:
         if done := seat.drain():
-            self._settler.put(done)
+            self._finish(done)
 
-    def _run(self, work: Work, began: float) -> Result:
-        if self._shared.stopping.is_set():
-            return Result(work, Verdict.RELEASE)
-        failpoint("consumer.before_handler")
-        return _call(work, began)
+    def _run(self, call: Call) -> list[Result]:
+        allowed, results = admit(self._shared, call)
+        if allowed:
+            results += judge(self._shared, carry_out(allowed, self._make_context))
+        return results
 
     def _learn(self, handler: Handler, mean: float) -> None:
         self._typical[handler] = 0.5 * self._typical.get(handler, mean) + 0.5 * mean
-
-
-def _call(work: Work, began: float) -> Result:
-    """Whatever a handler raises is its result."""
-    late = lateness(work.claim.message)
-    try:
-        work.handler.function(work.claim.message, Context.of(work.claim))
-        failpoint("consumer.after_effect")
-    except BaseException as error:  # noqa: BLE001 - a handler may raise anything, and sys.exit() ends no thread
-        return failed(work, error, time.monotonic() - began)
-    return Result(work, Verdict.DONE, seconds=time.monotonic() - began, late=late)
