@@ -11,6 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.timeout(240)
@@ -63,14 +64,17 @@ def test_what_lies_in_the_home_is_private(system):
     assert stat.S_IMODE(system.home.stat().st_mode) == 0o700
 
 
+def _listening(process):
+    try:
+        connections = process.net_connections("inet")
+    except psutil.NoSuchProcess:
+        return []  # a task's process, which has ended since it was listed
+    return [connection.laddr.ip for connection in connections if connection.status == "LISTEN"]
+
+
 def test_nothing_listens_beyond_this_host(system):
     """Everybody who reaches the pages is an administrator, so only this host may."""
-    listening = {
-        connection.laddr.ip
-        for process in system.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == "LISTEN"
-    }
+    listening = {address for process in system.processes() for address in _listening(process)}
 
     assert {"127.0.0.1"} == listening
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,6 +230,26 @@ def test_a_child_is_replaced_quickly(lab: RunnerLab, capsys: pytest.CaptureFixtu
     with capsys.disabled():
         print(f"\n  two children died and a third carried on: {took * 1000:.0f} ms")  # noqa: T201 - the figure
     assert took < 20
+
+
+def test_a_death_and_the_end_of_its_line_in_one_round(consumer: Consumer) -> None:
+    """A line that the nursery's word has closed is not read again, though the same look found it readable."""
+    with RunnerLab(consumer.handlers, workers=2) as lab:
+        (runner,) = (one for one in lab.dispatcher._all if isinstance(one, Processes))
+        until(lambda: len(runner._children) == 2, "both children")
+        first, second = runner._children
+        looked, go_on = threading.Event(), threading.Event()
+        runner._post(lambda: bool(looked.set()) or go_on.wait(30))
+        assert looked.wait(30)
+        # In this order the first one's death makes the nursery speak before the second line ends.
+        for pid in (first, second):
+            os.kill(pid, signal.SIGKILL)
+            until(lambda pid=pid: not is_there(pid), "reaped by the nursery")
+        go_on.set()
+        until(lambda: runner._children and {first, second}.isdisjoint(runner._children), "another child")
+        (id_,) = lab.put("take", {"do": "nothing"})
+        assert Verdict.DONE is lab.result(id_).verdict
+        assert not lab.shared.gave_up
 
 
 def test_a_consumer_that_dies_takes_its_children_along(tmp_path: Path) -> None:

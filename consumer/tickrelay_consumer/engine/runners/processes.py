@@ -83,13 +83,19 @@ class Processes(Runner):
         try:
             while not self._is_over():
                 for key, _ in self._selector.select(self._patience()):
-                    key.data()
+                    if self._is_open(key):
+                        key.data()
                 while self._posted:
                     self._posted.popleft()()
                 self._enforce()
                 self._hand_out()
         finally:
             self._close()
+
+    def _is_open(self, key: selectors.SelectorKey) -> bool:
+        """False once a line was closed by what was heard before it in the same round: the nursery's word of a death."""
+        now = self._selector.get_map().get(key.fd)
+        return now is not None and now.fileobj is key.fileobj
 
     def _begin(self) -> None:
         self._is_ready, self._coming = False, 0
