@@ -11,7 +11,7 @@ The ledger seam: what became of every message, and everything else that must out
               waiting(due, attempt)   dead(reason, attempts, stack) -> waiting (replay, counters reset) | discarded
 
 `Ledger` is the path of a message; verbs take batches and cost one round trip each. The rooms beside it serve people and
-DAGs: `dead_letters`, `batches`, `mailbox`, `history`.
+DAGs: `dead_letters`, `batches`, `mailbox`, `history`, and `schedules` with `audit` (in the module `schedules`).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from tickrelay_messaging.ledger.records import (
     Swept,
 )
 from tickrelay_messaging.ledger.reports import Batch, BatchProgress, ConsumerRecord, Life, RouteStats
+from tickrelay_messaging.ledger.schedules import Audit, Schedules
 from tickrelay_messaging.message import Message
 
 if TYPE_CHECKING:
@@ -244,6 +245,8 @@ class Ledger(ABC):
     revocations: Revocations
     steps: Steps
     outbox: Outbox
+    schedules: Schedules
+    audit: Audit
 
     @abstractmethod
     def now(self) -> float:

@@ -22,14 +22,26 @@ def key_of(route: Route, source: str, message_id: str) -> bytes:
     return hasher.digest()
 
 
+def hash_of(*parts: str) -> bytes:
+    """A key of any names together, however long they are."""
+    return _hashed(*parts).digest()
+
+
+def key_of_tick(schedule: str, tick: float, task_id: str) -> bytes:
+    """The key of one task's decision about one tick."""
+    return hash_of(schedule, repr(float(tick)), task_id)
+
+
 def other_payload_key(key: bytes, digest: str) -> bytes:
     """The key of a message that came under a known id with another payload."""
     return blake2b(digest.encode(), digest_size=SIZE, key=key).digest()
 
 
-@lru_cache(maxsize=4096)
-def _scope(*parts: str) -> blake2b:
+def _hashed(*parts: str) -> blake2b:
     """Length before text, so that no two lists of parts run together."""
     return blake2b(
         b"".join(b"%d:%s" % (len(raw), raw) for raw in (part.encode() for part in parts)), digest_size=SIZE
     )
+
+
+_scope = lru_cache(maxsize=4096)(_hashed)

@@ -17,6 +17,7 @@ from tickrelay_messaging.testing.ledger_ordering import OrderingContract
 from tickrelay_messaging.testing.ledger_outbox import OutboxContract
 from tickrelay_messaging.testing.ledger_revoking import RevokingContract
 from tickrelay_messaging.testing.ledger_rooms import RoomsContract
+from tickrelay_messaging.testing.ledger_schedules import SchedulesContract
 from tickrelay_messaging.testing.ledger_singleton import SingletonContract
 from tickrelay_messaging.testing.ledger_steps import StepsContract
 from tickrelay_messaging.testing.ledger_sweeping import SweepingContract
@@ -37,6 +38,7 @@ class LedgerContract(
     OrderingContract,
     OutboxContract,
     RevokingContract,
+    SchedulesContract,
     SingletonContract,
     StepsContract,
     SweepingContract,

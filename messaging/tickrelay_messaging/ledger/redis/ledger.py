@@ -31,6 +31,7 @@ from tickrelay_messaging.ledger.redis.mailbox import RedisMailbox
 from tickrelay_messaging.ledger.redis.names import Names
 from tickrelay_messaging.ledger.redis.owners import Owners
 from tickrelay_messaging.ledger.redis.revocations import NoOutbox, RedisRevocations, RedisSteps
+from tickrelay_messaging.ledger.redis.schedules import RedisAudit, RedisSchedules
 from tickrelay_messaging.ledger.redis.settings import LedgerSettings
 from tickrelay_messaging.ledger.redis.settling import Settling
 from tickrelay_messaging.ledger.redis.sweeping import sweep
@@ -72,6 +73,9 @@ class RedisLedger(Ledger):
         self.revocations = RedisRevocations(store)
         self.steps = RedisSteps(store)
         self.outbox = NoOutbox()
+        self._schedules = RedisSchedules(store)
+        self.schedules = self._schedules
+        self.audit = RedisAudit(store)
 
     def now(self) -> float:
         return self._store.now()
@@ -106,6 +110,7 @@ class RedisLedger(Ledger):
         return self._claiming.hold(owner, claims)
 
     def sweep(self, marks: Mapping[str, float], retention: Retention) -> Swept:
+        self._schedules.forget(retention)
         return sweep(self._store, self._names, marks, retention)
 
     def settle(self, owner: Owner, settlements: Sequence[Settlement]) -> list[bool]:

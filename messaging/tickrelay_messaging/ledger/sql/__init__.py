@@ -20,6 +20,7 @@ from tickrelay_messaging.ledger.records import (
     Settlement,
     Swept,
 )
+from tickrelay_messaging.ledger.sql.auditing import SqlAudit
 from tickrelay_messaging.ledger.sql.batches import SqlBatches
 from tickrelay_messaging.ledger.sql.burying import bury
 from tickrelay_messaging.ledger.sql.claims import Claims
@@ -31,6 +32,7 @@ from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.outbox import SqlOutbox
 from tickrelay_messaging.ledger.sql.owners import Owners
 from tickrelay_messaging.ledger.sql.revoking import SqlRevocations
+from tickrelay_messaging.ledger.sql.scheduling import SqlSchedules
 from tickrelay_messaging.ledger.sql.schema import open_schema
 from tickrelay_messaging.ledger.sql.settling import Settling
 from tickrelay_messaging.ledger.sql.steps import SqlSteps
@@ -62,6 +64,9 @@ class SqlLedger(Ledger):
         self.revocations = SqlRevocations(database)
         self.steps = SqlSteps(database)
         self.outbox = SqlOutbox(database)
+        self._schedules = SqlSchedules(database)
+        self.schedules = self._schedules
+        self.audit = SqlAudit(database)
 
     def now(self) -> float:
         return self.database.clock()
@@ -87,6 +92,7 @@ class SqlLedger(Ledger):
         return self._settling.hold(owner, claims)
 
     def sweep(self, marks: Mapping[str, float], retention: Retention) -> Swept:
+        self._schedules.forget(retention)
         return self._sweeping.sweep(marks, retention)
 
     def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool = False) -> list[Claim]:

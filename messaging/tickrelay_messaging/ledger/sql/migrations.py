@@ -15,6 +15,8 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import BigInteger, Column, Connection, Float, Integer, LargeBinary, Text, text
 
+from tickrelay_messaging.ledger.sql.migrating_schedules import add_schedules
+
 _Big = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -71,5 +73,5 @@ def _create_rooms_of_2(operations: Operations) -> None:
     )
 
 
-STEPS: dict[int, Callable[[Operations], None]] = {2: _to_2}
+STEPS: dict[int, Callable[[Operations], None]] = {2: _to_2, 3: add_schedules}
 """By the version they lead to."""

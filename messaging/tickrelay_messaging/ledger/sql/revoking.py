@@ -91,10 +91,12 @@ class SqlRevocations(Revocations):
 
     def lift(self, number: int, *, by: str) -> bool:
         with self._database.write() as connection:
-            query = delete(revocations).where(revocations.c.number == number)
-            is_there = connection.execute(query).rowcount > 0
+            mine = revocations.c.number == number
+            schedule = connection.execute(select(revocations.c.schedule).where(mine)).scalar()
+            is_there = connection.execute(delete(revocations).where(mine)).rowcount > 0
             if is_there:
-                enter(connection, self._database.clock(), by, ("revocation lifted", f"[{number}]"))
+                entry = ("revocation lifted", f"{schedule} [{number}]")
+                enter(connection, self._database.clock(), by, entry)
         return is_there
 
     def list(self, schedule: str | None = None) -> list[Revocation]:

@@ -23,7 +23,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+from tickrelay_messaging.ledger.sql.tables_schedules import tables_of_schedules
+
+SCHEMA_VERSION = 3
 
 FENCE = "fence"
 """Name in `meta` of the highest fence whose row is gone: its key's next one is higher, whatever the clock says."""
@@ -292,3 +294,5 @@ outbox = Table(
     Column("taker", _Big),
     sqlite_autoincrement=True,
 )
+
+ticks, schedules = tables_of_schedules(metadata)

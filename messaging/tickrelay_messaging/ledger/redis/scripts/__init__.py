@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from hashlib import sha1
 
-from tickrelay_messaging.ledger.redis.scripts import claim, due, letters, owners, rooms, settle
+from tickrelay_messaging.ledger.redis.scripts import claim, due, letters, owners, rooms, schedules, settle
 from tickrelay_messaging.ledger.redis.scripts.core import CORE, FINISH
 from tickrelay_messaging.ledger.redis.scripts.life import LIFE
 from tickrelay_messaging.ledger.redis.scripts.marks import MARKS
@@ -61,3 +61,7 @@ TAKE_BACK = Script(rooms.TAKE_BACK, even_if_full=True)
 LIFT = Script(rooms.LIFT, even_if_full=True)
 SWEEP = Script(rooms.SWEEP, even_if_full=True)
 SWEEP_HISTORY = Script(rooms.SWEEP_HISTORY, even_if_full=True)
+RECORD = Script(schedules.RECORD)
+REMEMBER = Script(schedules.REMEMBER)
+ENTER = Script(schedules.ENTER)
+FORGET_TICKS = Script(schedules.FORGET_TICKS, even_if_full=True)

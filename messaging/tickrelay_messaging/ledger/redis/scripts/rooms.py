@@ -106,7 +106,8 @@ local list = kept and cjson.decode(kept) or {}
 insert(list, {number, ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8], text(now)})
 call('HSET', P .. 'revoked', ARGV[3], cjson.encode(list))
 call('HSET', P .. 'revocations', number, ARGV[3])
-audit('revoked', ARGV[7], ARGV[3] .. ' [' .. number .. '] ' .. ARGV[8])
+local stretch = ' from ' .. ARGV[4] .. ' to ' .. (ARGV[5] ~= '' and ARGV[5] or 'None')
+audit('revoked', ARGV[7], ARGV[3] .. ' [' .. number .. ']' .. stretch .. ': ' .. ARGV[8])
 work = true
 finish()
 return number
@@ -143,7 +144,7 @@ if #list == 0 then
 else
   call('HSET', P .. 'revoked', schedule, cjson.encode(list))
 end
-audit('lifted', ARGV[4], schedule .. ' [' .. ARGV[3] .. ']')
+audit('revocation lifted', ARGV[4], schedule .. ' [' .. ARGV[3] .. ']')
 return 1
 """
 )
