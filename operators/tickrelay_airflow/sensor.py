@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -16,11 +17,11 @@ from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID
 from tickrelay_airflow.hook import QueueHook
 from tickrelay_airflow.naming import MessageQueueOperator, sort_out
 from tickrelay_airflow.triggers.queue import QueueTrigger
-from tickrelay_airflow.waiting.collecting import collect
+from tickrelay_airflow.waiting import collecting
 from tickrelay_airflow.waiting.conditions import Arrived, Condition, Drained, Outcome, Settled
-from tickrelay_airflow.waiting.matching import Match, check_match, matcher
+from tickrelay_airflow.waiting.matching import Match, check_match
 from tickrelay_airflow.waiting.upstream import batches_of
-from tickrelay_messaging.brokers.base import DEFAULT_GROUP, QueueSpec
+from tickrelay_messaging.brokers.base import DEFAULT_GROUP, QueueSpec, Subscription
 from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 from tickrelay_messaging.ids import stable_id
 from tickrelay_messaging.message import Message
@@ -51,6 +52,9 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
         match: which message (templated): attributes `id`, `source`, `type`, `subject`, `key`, and fields of
             `headers`, `extensions` and `data`, all to be equal:
             `{"type": "order.paid", "data": {"region": "eu"}}`.
+        consume: for `message`: take it, so that no other sensor gets it. With False it is only seen: every such
+            sensor sees it, and one that takes may still have it. Seen is what has arrived since this run was to
+            begin (its `run_after`), so that yesterday's message doesn't start today's run; a retry sees the same.
         batch: for `settled`: batch id, or ids, instead of the upstream tasks' (templated); what a publishing
             task left in XCom is fine too.
         conn_id: the Airflow connection with broker and ledger.
@@ -62,7 +66,7 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"match": "json"}
     ui_color = "#dff1ea"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - an operator is its keywords
         self,
         *,
         queue: str | None = None,
@@ -70,6 +74,7 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
         until: Until = "message",
         group: str | None = None,
         match: Match = None,
+        consume: bool = True,
         batch: str | Sequence[str] | Mapping[str, Any] | None = None,
         conn_id: str = DEFAULT_CONN_ID,
         deferrable: bool = True,
@@ -77,13 +82,15 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
     ) -> None:
         self.queue_name = sort_out(kwargs, queue, queue_name)
         super().__init__(**kwargs)
-        _check(until, match, batch)
+        _check(until, match, batch, consume=consume)
         self.until = until
         self.group = group or (SENSORS_GROUP if until == "message" else DEFAULT_GROUP)
         self.match = match
+        self.consume = consume
         self.batch = batch
         self.conn_id = conn_id
         self.deferrable = deferrable
+        self._subscription: Subscription | None = None
 
     def execute(self, context: Context) -> Any:  # noqa: RET503 - `defer` raises
         """
@@ -95,8 +102,9 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
         """
         condition = self._prepare(context)
         if not self.deferrable:
-            return super().execute(context)
-        outcome = condition.check(self._hook.broker, self._hook.ledger)
+            with self._receiving(condition) as self._subscription:
+                return super().execute(context)
+        outcome = condition.glance(self._hook.broker, self._hook.ledger)
         if outcome is not None:
             return self._finish(condition, outcome)
         self.defer(
@@ -121,9 +129,10 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once, in the worker."""
         condition = self._condition(context)
-        if condition.receives:
-            self._collect()
         outcome = condition.check(self._hook.broker, self._hook.ledger)
+        if outcome is None and self._subscription is not None:
+            self._collect(self._subscription)
+            outcome = condition.check(self._hook.broker, self._hook.ledger)
         if outcome is None:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._finish(condition, outcome))
@@ -142,7 +151,14 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
         if self.until == "drained":
             return Drained(self.queue_name, self.group)
         if self.until == "message":
-            return Arrived(self.queue_name, self.group, taker=self._taker(context), match=self.match)
+            return Arrived(
+                self.queue_name,
+                self.group,
+                taker=self._taker(context),
+                match=self.match,
+                consume=self.consume,
+                since=0.0 if self.consume else context["dag_run"].run_after.timestamp(),
+            )
         ledger = self._hook.require_ledger('QueueSensor(until="settled")')
         return Settled(self.queue_name, self.group, batches_of(self, context, ledger))
 
@@ -153,12 +169,21 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
         name = stable_id("taker", self._hook.deployment, ti.dag_id, ti.run_id, ti.task_id, map_index)
         return f"{ti.dag_id}/{ti.task_id}/{name}"
 
-    def _collect(self) -> None:
+    @contextmanager
+    def _receiving(self, condition: Condition) -> Iterator[Subscription | None]:
+        """One membership for all looks of this process: joining a group may take seconds (Kafka)."""
+        if not condition.receives:
+            yield None
+            return
+        with self._hook.broker.subscribe(self.queue_name, self.group) as subscription:
+            yield subscription
+
+    def _collect(self, subscription: Subscription) -> None:
         """Move what the group has got into the mailbox: what a worker receives is kept for every sensor."""
         ledger = self._hook.require_ledger('QueueSensor(until="message")')
-        with self._hook.broker.subscribe(self.queue_name, self.group) as subscription:
-            while collect(subscription, ledger, timeout=0.0):
-                pass
+        patience = collecting.PATIENCE
+        while collecting.collect(subscription, ledger, timeout=patience):
+            patience = 0.0
 
     def _finish(self, condition: Condition, outcome: Outcome) -> Any:
         if isinstance(condition, Arrived):
@@ -168,11 +193,8 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
         return outcome
 
     def _message(self, condition: Arrived) -> dict[str, Any]:
-        """The message from the mailbox, where it is this task's by now."""
-        ledger = self._hook.require_ledger('QueueSensor(until="message")')
-        mail = ledger.mailbox.take(
-            condition.queue, condition.group, condition.taker, matcher(condition.match)
-        )
+        """The message from the mailbox, where it is this task's by now, or was seen by it."""
+        mail = condition.mail(self._hook.require_ledger('QueueSensor(until="message")'))
         if mail is None:
             raise TickrelayError(f"the message for this task is gone from the mailbox of {condition.queue!r}")
         self.log.info("Received message %s from queue %s", mail.message.id, condition.queue)
@@ -194,11 +216,13 @@ def as_dict(message: Message) -> dict[str, Any]:
     return found
 
 
-def _check(until: str, match: Match, batch: object) -> None:
+def _check(until: str, match: Match, batch: object, *, consume: bool) -> None:
     if until not in ("message", "settled", "drained"):
         raise ConfigurationError(f"until={until!r}: choose message, settled or drained")
     if match and until != "message":
         raise ConfigurationError(f"match= chooses a message; until={until!r} looks at all of them")
+    if not consume and until != "message":
+        raise ConfigurationError(f"consume=False looks at a message; until={until!r} takes none anyway")
     if batch and until != "settled":
         raise ConfigurationError(
             f"batch= names what shall be settled; until={until!r} doesn't look at batches"

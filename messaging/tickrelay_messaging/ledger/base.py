@@ -17,11 +17,12 @@ DAGs: `dead_letters`, `batches`, `mailbox`, `history`, and `schedules` with `aud
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tickrelay_messaging.brokers.base import Delivery
+from tickrelay_messaging.ledger.mailbox import Mailbox
 from tickrelay_messaging.ledger.records import (
     BatchInfo,
     Claim,
@@ -31,7 +32,6 @@ from tickrelay_messaging.ledger.records import (
     Due,
     Failure,
     KeyRule,
-    Mail,
     Outgoing,
     Owner,
     Retention,
@@ -108,18 +108,6 @@ class Batches(ABC):
     @abstractmethod
     def known(self, queue: str, messages: Sequence[Message]) -> int:
         """How many of these are done already in every handler known for the queue."""
-
-
-class Mailbox(ABC):
-    """Messages kept for sensors: each is given to one taker, and a taker that asks again gets the same one."""
-
-    @abstractmethod
-    def put(self, queue: str, group: str, deliveries: Sequence[Delivery]) -> None:
-        """Keep them durably; one that is known (source and id) is dropped. Then the broker may forget them."""
-
-    @abstractmethod
-    def take(self, queue: str, group: str, taker: str, match: Callable[[Message], bool]) -> Mail | None:
-        """The taker's message: what it took before, else the oldest free one that matches, else None."""
 
 
 class History(ABC):

@@ -13,6 +13,7 @@ from tickrelay_messaging.testing.ledger_batches import BatchesContract
 from tickrelay_messaging.testing.ledger_claiming import ClaimingContract
 from tickrelay_messaging.testing.ledger_crashing import CrashingContract
 from tickrelay_messaging.testing.ledger_ending import EndingContract
+from tickrelay_messaging.testing.ledger_mailbox import MailboxContract
 from tickrelay_messaging.testing.ledger_ordering import OrderingContract
 from tickrelay_messaging.testing.ledger_outbox import OutboxContract
 from tickrelay_messaging.testing.ledger_revoking import RevokingContract
@@ -32,6 +33,7 @@ class LedgerContract(
     EndingContract,
     BatchesContract,
     RoomsContract,
+    MailboxContract,
     TransactingContract,
     WakingContract,
     CrashingContract,

@@ -3,9 +3,10 @@
 """
 The triggerer's one waiter for each pair of broker and ledger, whatever number of sensors waits.
 
-Nothing here runs on the triggerer's event loop: one thread checks conditions, one hears the ledger's changes,
-and one for each group that sensors want messages from receives them. They rest when nobody waits. A coroutine
-only awaits a future, which the checking thread fulfils through `call_soon_threadsafe`.
+Nothing here runs on the triggerer's event loop: one thread gives out messages (`desk`) and checks the other
+conditions, one hears the ledger's changes, and one for each group that sensors want messages from receives them. They
+rest when nobody waits. A coroutine only awaits a future, which the checking thread fulfils through
+`call_soon_threadsafe`.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ import asyncio
 import logging
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tickrelay_airflow.connection import pool
+from tickrelay_airflow.triggers.desk import Desk
 from tickrelay_airflow.triggers.receiver import Receiver
+from tickrelay_airflow.triggers.waiter import Waiter
 from tickrelay_messaging.errors import TickrelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
 
     from tickrelay_airflow.connection.settings import Settings
     from tickrelay_airflow.waiting.conditions import Condition, Outcome
@@ -45,31 +46,6 @@ PAUSE = 2.0
 """Seconds to wait after broker or ledger has failed."""
 
 
-@dataclass(eq=False, slots=True)
-class _Waiter:
-    condition: Condition
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Outcome]
-
-    def fulfil(self, outcome: Outcome) -> None:
-        self._call(self._set_result, outcome)
-
-    def fail(self, error: Exception) -> None:
-        self._call(self._set_exception, error)
-
-    def _call(self, action: Callable[[Any], None], what: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(action, what)
-
-    def _set_result(self, outcome: Outcome) -> None:
-        if not self.future.done():
-            self.future.set_result(outcome)
-
-    def _set_exception(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
 class Hub:
     """Waits for conditions of one broker and one ledger. Make it with `shared`."""
 
@@ -80,7 +56,9 @@ class Hub:
         self._settings = settings
         self._lock = threading.Lock()
         self._changed = threading.Event()
-        self._waiters: list[_Waiter] = []
+        self._waiters: dict[Waiter, None] = {}
+        self._checked: dict[Waiter, None] = {}
+        self._desks: dict[tuple[str, str], Desk] = {}
         self._receivers: dict[tuple[str, str], Receiver] = {}
         self._checking = False
         self._listening: threading.Thread | None = None
@@ -106,32 +84,42 @@ class Hub:
             TickrelayError: it can't ever be fulfilled. Services that are down are waited for.
         """
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(condition, loop, loop.create_future())
+        waiter = Waiter(condition, loop, loop.create_future())
         self._join(waiter)
         try:
             return await waiter.future
         finally:
             self._leave(waiter)
 
-    def _join(self, waiter: _Waiter) -> None:
+    def _join(self, waiter: Waiter) -> None:
         with self._lock:
-            self._waiters.append(waiter)
+            self._waiters[waiter] = None
+            if waiter.condition.receives:
+                self._desks.setdefault(_place(waiter), Desk(*_place(waiter))).join(waiter)
+            else:
+                self._checked[waiter] = None
             self._needed.set()
             if not self._checking:
                 self._checking = True
                 threading.Thread(target=self._check_for_ever, name="tickrelay-hub", daemon=True).start()
         self._changed.set()
 
-    def _leave(self, waiter: _Waiter) -> None:
-        with self._lock, suppress(ValueError):
-            self._waiters.remove(waiter)
-        self._changed.set()
+    def _leave(self, waiter: Waiter) -> None:
+        with self._lock:
+            self._waiters.pop(waiter, None)
+            self._checked.pop(waiter, None)
+            is_last = not self._waiters
+            if waiter.condition.receives and not self._desks[_place(waiter)].leave(waiter):
+                del self._desks[_place(waiter)]
+                is_last = True
+        if is_last:  # else nobody has to hear of it
+            self._changed.set()
 
     def _check_for_ever(self) -> None:
         """The checking thread, as long as somebody waits."""
-        while waiters := self._present():
+        while self._is_needed():
             try:
-                rest = self._round(waiters)
+                rest = self._round()
             except TickrelayError as error:
                 log.warning("Tickrelay sensors wait for a service: %s", error)
                 rest = PAUSE
@@ -141,19 +129,23 @@ class Hub:
             time.sleep(rest)
             self._changed.wait(SAFETY)
 
-    def _round(self, waiters: list[_Waiter]) -> float:
+    def _round(self) -> float:
         """Check everything once; returns how long to rest."""
-        broker = pool.broker(self._settings.broker)
+        with self._lock:
+            desks, checked = dict(self._desks), list(self._checked)
         ledger = pool.ledger(self._settings.ledger) if self._settings.ledger else None
         started = time.monotonic()
-        self._start_helpers(waiters)
-        for waiter in waiters:
+        self._start_helpers(desks.keys())
+        for desk in desks.values():
+            desk.serve(ledger)
+        broker = pool.broker(self._settings.broker)
+        for waiter in checked:
             self._check(waiter, broker, ledger)
         return max(REST, SHARE * (time.monotonic() - started))
 
-    def _present(self) -> list[_Waiter]:
+    def _is_needed(self) -> bool:
         """
-        Who waits now; with nobody left the thread's end is settled under the lock, so that no one is
+        Whether anybody waits now; with nobody left the thread's end is settled under the lock, so that no one is
         forgotten.
         """
         self._changed.clear()
@@ -162,9 +154,9 @@ class Hub:
                 self._checking = False
                 self._needed.clear()
                 self._stop_receivers(set())
-            return list(self._waiters)
+            return bool(self._waiters)
 
-    def _check(self, waiter: _Waiter, broker: Broker, ledger: Ledger | None) -> None:
+    def _check(self, waiter: Waiter, broker: Broker, ledger: Ledger | None) -> None:
         try:
             outcome = waiter.condition.check(broker, ledger)
         except Exception as error:  # one sensor's trouble isn't the others', but a service's is
@@ -175,20 +167,19 @@ class Hub:
         if outcome is not None:
             waiter.fulfil(outcome)
 
-    def _start_helpers(self, waiters: list[_Waiter]) -> None:
+    def _start_helpers(self, wanted: Collection[tuple[str, str]]) -> None:
         """A thread that hears the ledger, and one for each group that messages are wanted from."""
-        wanted = {(w.condition.queue, w.condition.group) for w in waiters if w.condition.receives}
         self._stop_receivers(wanted)
         if self._settings.ledger is None:
             return
-        for queue, group in wanted - self._receivers.keys():
+        for queue, group in set(wanted) - self._receivers.keys():
             self._receivers[queue, group] = Receiver(self._settings, queue, group, heard=self._changed.set)
         if self._listening is None:
             self._listening = threading.Thread(target=self._listen, name="tickrelay-ledger", daemon=True)
             self._listening.start()
 
-    def _stop_receivers(self, wanted: set[tuple[str, str]]) -> None:
-        for key in self._receivers.keys() - wanted:
+    def _stop_receivers(self, wanted: Collection[tuple[str, str]]) -> None:
+        for key in self._receivers.keys() - set(wanted):
             self._receivers.pop(key).stop()
 
     def _listen(self) -> None:
@@ -201,3 +192,7 @@ class Hub:
             except Exception as error:  # noqa: BLE001 - the checks go on meanwhile, only later
                 log.warning("Tickrelay sensors don't hear the ledger: %s", error)
                 time.sleep(PAUSE)
+
+
+def _place(waiter: Waiter) -> tuple[str, str]:
+    return waiter.condition.queue, waiter.condition.group

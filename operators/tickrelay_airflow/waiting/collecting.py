@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LIMIT = 256
 """Most messages that are received, kept and acknowledged at once."""
+PATIENCE = 5.0
+"""Seconds that a look in a worker waits for the first message; becoming a member may take most of it."""
 HANDLER = "sensor"
 """The handler's name under which a message that no sensor can read becomes a dead letter."""
 

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tickrelay_airflow.waiting.matching import Match, matcher
 from tickrelay_messaging.errors import ConfigurationError, UnknownQueue
+from tickrelay_messaging.ledger.mailbox import PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tickrelay_messaging.brokers.base import Broker, GroupStats
     from tickrelay_messaging.ledger.base import Ledger
+    from tickrelay_messaging.ledger.records import Mail
     from tickrelay_messaging.ledger.reports import BatchProgress, RouteStats
 
 Outcome = dict[str, Any]
@@ -49,6 +51,10 @@ class Condition(ABC):
     @abstractmethod
     def check(self, broker: Broker, ledger: Ledger | None) -> Outcome | None:
         """The outcome if it is fulfilled, else None; asking again changes nothing."""
+
+    def glance(self, broker: Broker, ledger: Ledger | None) -> Outcome | None:
+        """The same, but it may miss what takes long to find: for who goes on to wait in the triggerer."""
+        return self.check(broker, ledger)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON, for `condition_of`."""
@@ -150,11 +156,15 @@ class Arrived(Condition):
     Attributes:
         taker: who asks; asking again gives the same message.
         match: see `matching.matcher`.
+        consume: whether it is taken; otherwise it is only seen, and others see it, too.
+        since: what is only seen must have been received at this instant or later, in Unix seconds.
     """
 
     until: ClassVar[str] = "message"
     taker: str
     match: Match = None
+    consume: bool = True
+    since: float = 0.0
 
     @property
     def receives(self) -> bool:
@@ -163,9 +173,38 @@ class Arrived(Condition):
 
     def check(self, broker: Broker, ledger: Ledger | None) -> Outcome | None:  # noqa: ARG002 - the mailbox knows
         """Ids only: the message itself stays in the mailbox for the taker to read."""
-        ledger = _required(ledger, "waiting for a message")
-        mail = ledger.mailbox.take(self.queue, self.group, self.taker, matcher(self.match))
-        return None if mail is None else {"number": mail.number, "message_id": mail.message.id}
+        return _found(self.mail(_required(ledger, "waiting for a message")))
+
+    def glance(self, broker: Broker, ledger: Ledger | None) -> Outcome | None:  # noqa: ARG002
+        """What it has taken before, or a fitting one among the oldest."""
+        return _found(self.mail(_required(ledger, "waiting for a message"), most=PAGE))
+
+    def mail(self, ledger: Ledger, *, most: int | None = None) -> Mail | None:
+        """
+        The message, taken by now unless it shall only be seen.
+
+        Args:
+            most: look at so much of what is free only.
+        """
+        wanted = matcher(self.match)
+        if self.consume:
+            return ledger.mailbox.take(self.queue, self.group, self.taker, wanted, most=most)
+        return next((mail for mail in self._seen(ledger) if wanted(mail.message)), None)
+
+    def _seen(self, ledger: Ledger) -> Iterator[Mail]:
+        after = 0
+        while page := ledger.mailbox.all(self.queue, self.group, since=self.since, after=after):
+            yield from page
+            after = page[-1].number
+
+
+def _found(mail: Mail | None) -> Outcome | None:
+    return None if mail is None else outcome_of(mail)
+
+
+def outcome_of(mail: Mail) -> Outcome:
+    """What is told of a message that has arrived."""
+    return {"number": mail.number, "message_id": mail.message.id}
 
 
 _KINDS: dict[str, type[Condition]] = {kind.until: kind for kind in (Settled, Drained, Arrived)}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,10 +34,12 @@ def hook(urls, monkeypatch):
 
 @pytest.fixture
 def own_hubs(monkeypatch):
-    """Hubs of this test only."""
+    """Hubs of this test only, and no patience where nothing is to come."""
     from tickrelay_airflow.triggers.hub import Hub
+    from tickrelay_airflow.waiting import collecting
 
     monkeypatch.setattr(Hub, "_shared", {})
+    monkeypatch.setattr(collecting, "PATIENCE", 0.05)
 
 
 def connect(monkeypatch, extra: dict[str, Any], conn_id: str = "tickrelay_default") -> None:
@@ -59,7 +62,8 @@ def context():
         given = {"dag_id": "shop", "run_id": "run-1", "task_id": "publish", "map_index": -1, "max_tries": 0}
         ti = SimpleNamespace(**{**given, "try_number": 1, "context_carrier": None, **attributes})
         ti.xcom_pull = lambda task_ids, **_: (xcom or {}).get(task_ids)
-        return {"ti": ti, "run_id": ti.run_id, "outlet_events": {}}
+        run = SimpleNamespace(run_after=datetime.now(UTC) - timedelta(minutes=5))
+        return {"ti": ti, "run_id": ti.run_id, "dag_run": run, "outlet_events": {}}
 
     return make
 

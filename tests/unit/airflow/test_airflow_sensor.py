@@ -234,6 +234,7 @@ class TestArguments:
             ({"until": "done"}, "until='done'"),
             ({"until": "settled", "match": {"type": "t"}}, "match="),
             ({"until": "drained", "batch": "b"}, "batch="),
+            ({"until": "drained", "consume": False}, "consume=False"),
             ({"match": {"colour": "red"}}, "unknown name 'colour'"),
             ({"match": {"data": "red"}}, "data must name fields"),
         ],

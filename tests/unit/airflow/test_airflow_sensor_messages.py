@@ -8,6 +8,7 @@ import asyncio
 import json
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 from tests.unit.airflow.sensing import DEADLINE, complete, deferral, fired, sensor
@@ -126,6 +127,44 @@ class TestMessage:
         task = sensor(match=match)
 
         assert expected == complete(task, context(), deferral(task, context()))["id"]
+
+    def test_shown_to_all(self, hook, context):
+        """Without `consume` each sensor sees the message, deferred or not, and one that takes it still gets it."""
+        onlookers = [sensor(task_id=name, consume=False, match={"type": "go"}) for name in ("a", "b", "c")]
+        contexts = [context(task_id=task.task_id) for task in onlookers]
+        triggers = [deferral(task, own) for task, own in zip(onlookers, contexts, strict=True)]
+        taker = deferral(sensor(match={"type": "go"}), context())
+
+        async def wait():
+            events = [asyncio.create_task(fired(trigger)) for trigger in (taker, *triggers)]
+            message = Message.of({"n": 1}, id="m1", type="go")
+            await asyncio.to_thread(self.send, hook, Message.of(0, id="m0"), message)
+            return await asyncio.gather(*events)
+
+        events = asyncio.run(wait())
+
+        assert {"m1"} == {event["outcome"]["message_id"] for event in events}
+        results = [
+            task.execute_complete(own, event)
+            for task, own, event in zip(onlookers, contexts, events[1:], strict=True)
+        ]
+        assert ["m1"] * 3 == [result["id"] for result in results]
+        assert "m1" == sensor(consume=False, deferrable=False, match={"type": "go"}).execute(context())["id"]
+        assert "m0" == sensor(task_id="later").execute(context(task_id="later"))["id"]
+
+    def test_yesterday_s_message_is_not_shown(self, hook, context):
+        """What came before the run was to begin starts nothing."""
+        hook.broker.declare(QueueSpec("orders", ("airflow",)))
+        self.send(hook, Message.of(1, id="old"))
+        assert "old" == sensor(deferrable=False, consume=False).execute(context())["id"]
+        own = context()
+        own["dag_run"].run_after = datetime.now(UTC)
+        trigger = deferral(sensor(consume=False), own)
+        event = complete(
+            sensor(consume=False), own, trigger, lambda: self.send(hook, Message.of(2, id="new"))
+        )
+
+        assert "new" == event["id"]
 
     def test_what_can_t_be_read_is_a_dead_letter(self, hook, context):
         """An undecodable body blocks nothing behind it, and its bytes are kept."""

@@ -5,25 +5,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.errors import UndecodableMessage
-from tickrelay_messaging.ledger.base import Mailbox
 from tickrelay_messaging.ledger.keys import SIZE
+from tickrelay_messaging.ledger.mailbox import PAGE, Mailbox
 from tickrelay_messaging.ledger.records import Mail
 from tickrelay_messaging.ledger.redis.connecting import Store
 from tickrelay_messaging.ledger.redis.packing import raw_payload, split_payload
-from tickrelay_messaging.ledger.redis.scripts import PUT_MAIL, TAKE_MAIL
-from tickrelay_messaging.message import Message
-
-_CHUNK = 200
+from tickrelay_messaging.ledger.redis.scripts import GIVE_MAIL, PUT_MAIL
 
 
 class RedisMailbox(Mailbox):
-    """See `base.Mailbox`."""
+    """See `ledger.mailbox.Mailbox`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -34,31 +32,51 @@ class RedisMailbox(Mailbox):
             packed += [_key(item), raw_payload(dict(item.headers), item.body)]
         self._store.run(PUT_MAIL, _place(queue, group), *packed)
 
-    def take(self, queue: str, group: str, taker: str, match: Callable[[Message], bool]) -> Mail | None:
-        place = _place(queue, group)
-        # No number at all: only what it took before.
-        if mine := self._store.run(TAKE_MAIL, place, taker, "-"):
-            return _mail(*mine)
-        for mail in self._free(place):
-            if match(mail.message) and (taken := self._store.run(TAKE_MAIL, place, taker, mail.number)):
-                return _mail(*taken)
-        return None
+    def free(self, queue: str, group: str, *, after: int = 0, limit: int = PAGE) -> list[Mail]:
+        return self._page("freemail:" + _place(queue, group), after, limit, since=0.0)
 
-    def _free(self, place: str) -> Iterator[Mail]:
-        """A message that can't be read fits no sensor; it stays in the mailbox to be looked at."""
-        after = b"0"
+    def all(
+        self, queue: str, group: str, *, since: float = 0.0, after: int = 0, limit: int = PAGE
+    ) -> list[Mail]:
+        return self._page("allmail:" + _place(queue, group), after, limit, since)
+
+    def held(self, queue: str, group: str, takers: Sequence[str]) -> dict[str, Mail]:
+        if not takers:
+            return {}
+        (numbers,) = self._store.read(("HMGET", "takers:" + _place(queue, group), *takers))
+        holding = [(taker, int(found)) for taker, found in zip(takers, numbers, strict=True) if found]
+        mails = self._read([number for _, number in holding])
+        return {taker: mails[number] for taker, number in holding if number in mails}
+
+    def give(self, queue: str, group: str, gifts: Sequence[tuple[int, str]]) -> list[Mail | None]:
+        if not gifts:
+            return []
+        pairs = [argument for gift in gifts for argument in gift]
+        numbers = self._store.run(GIVE_MAIL, _place(queue, group), *pairs)
+        mails = self._read([number for number in numbers if number])
+        return [mails.get(number) for number in numbers]
+
+    def _page(self, name: str, after: int, limit: int, since: float) -> list[Mail]:
+        """The next page with anything readable in it."""
         while True:
-            scope = (b"(" + after, "+inf", "LIMIT", 0, _CHUNK)
-            (numbers,) = self._store.read(("ZRANGEBYSCORE", "freemail:" + place, *scope))
-            if not numbers:
-                return
-            (found,) = self._store.read(("HMGET", "mail", *numbers))
-            for number, kept in zip(numbers, found, strict=True):
-                try:
-                    yield _mail(int(number), kept)
-                except UndecodableMessage:
-                    continue
-            after = numbers[-1]
+            scope = (f"({after}", "+inf", "LIMIT", 0, limit)
+            (numbers,) = self._store.read(("ZRANGEBYSCORE", name, *scope))
+            found = self._read([int(number) for number in numbers])
+            mails = [mail for mail in found.values() if mail.received_at >= since]
+            if mails or len(numbers) < limit:
+                return mails
+            after = int(numbers[-1])
+
+    def _read(self, numbers: Sequence[int]) -> dict[int, Mail]:
+        """A message that can't be read fits no sensor; it stays in the mailbox to be looked at."""
+        if not numbers:
+            return {}
+        (kept,) = self._store.read(("HMGET", "mail", *numbers))
+        found: dict[int, Mail] = {}
+        for number, raw in zip(numbers, kept, strict=True):
+            with suppress(UndecodableMessage):
+                found[number] = _mail(number, raw)
+        return found
 
 
 def _place(queue: str, group: str) -> str:

@@ -5,29 +5,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, select, update
 
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.errors import UndecodableMessage
-from tickrelay_messaging.ledger.base import Mailbox
 from tickrelay_messaging.ledger.keys import SIZE
+from tickrelay_messaging.ledger.mailbox import PAGE, Mailbox
 from tickrelay_messaging.ledger.records import Mail
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.bulk import insert_rows
 from tickrelay_messaging.ledger.sql.database import Database, Topic
-from tickrelay_messaging.ledger.sql.tables import mailbox
-from tickrelay_messaging.message import Message
+from tickrelay_messaging.ledger.sql.tables import mailbox, meta
 
 _INSERT = insert_rows(mailbox, "key queue group_name headers body received_at", ignore=True)
+_MOST = 500
+"""Values in one statement."""
 
 
 class SqlMailbox(Mailbox):
-    """See `base.Mailbox`."""
+    """See `ledger.mailbox.Mailbox`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,34 +40,81 @@ class SqlMailbox(Mailbox):
             for item in deliveries
         ]
         with self._database.write() as connection:
+            _be_alone(connection)
             _INSERT.run(connection, entered)
         self._database.ring(Topic.OUTCOMES)
 
-    def take(self, queue: str, group: str, taker: str, match: Callable[[Message], bool]) -> Mail | None:
-        here = select(mailbox).where(mailbox.c.queue == queue, mailbox.c.group_name == group)
-        taken = here.where(mailbox.c.taker == taker)
+    def free(self, queue: str, group: str, *, after: int = 0, limit: int = PAGE) -> list[Mail]:
+        return self._page(_here(queue, group).where(mailbox.c.taker.is_(None)), after, limit)
+
+    def all(
+        self, queue: str, group: str, *, since: float = 0.0, after: int = 0, limit: int = PAGE
+    ) -> list[Mail]:
+        return self._page(_here(queue, group).where(mailbox.c.received_at >= since), after, limit)
+
+    def held(self, queue: str, group: str, takers: Sequence[str]) -> dict[str, Mail]:
         with self._database.read() as connection:
-            mine = connection.execute(taken).first()
-            free = connection.execute(here.where(mailbox.c.taker.is_(None)).order_by(mailbox.c.number)).all()
-        if mine is not None:
-            return _mail(mine)
-        fitting = (mail for mail in map(_mail_or_none, free) if mail and match(mail.message))
-        return self._take_first(fitting, taker, taken)
+            return _held(connection, queue, group, takers)
 
-    def _take_first(self, fitting: Iterable[Mail], taker: str, taken: Select[Any]) -> Mail | None:
-        """One write a candidate: somebody else may be quicker, and so may the taker itself in another process."""
-        for mail in fitting:
-            with self._database.write() as connection:
-                if mine := connection.execute(taken).first():
-                    return _mail(mine)
-                if _mark_taken(connection, mail, taker, self._database.clock()):
-                    return mail
-        return None
+    def give(self, queue: str, group: str, gifts: Sequence[tuple[int, str]]) -> list[Mail | None]:
+        if not gifts:
+            return []
+        with self._database.write() as connection:
+            _be_alone(connection)
+            held = _held(connection, queue, group, [taker for _, taker in gifts])
+            free = _free(connection, _here(queue, group), [number for number, _ in gifts])
+            given: list[dict[str, Any]] = []
+            for number, taker in gifts:
+                if taker not in held and number in free:
+                    held[taker] = free.pop(number)
+                    given.append({"its_number": number, "its_taker": taker})
+            if given:
+                connection.execute(_give(self._database.clock()), given)
+        return [held.get(taker) for _, taker in gifts]
+
+    def _page(self, wanted: Select[Any], after: int, limit: int) -> list[Mail]:
+        """The next page with anything readable in it."""
+        while True:
+            with self._database.read() as connection:
+                page = wanted.where(mailbox.c.number > after).order_by(mailbox.c.number).limit(limit)
+                found = connection.execute(page).all()
+            mails = [mail for mail in map(_mail_or_none, found) if mail]
+            if mails or len(found) < limit:
+                return mails
+            after = found[-1].number
 
 
-def _mark_taken(connection: Connection, mail: Mail, taker: str, now: float) -> bool:
-    free = (mailbox.c.number == mail.number, mailbox.c.taker.is_(None))
-    return bool(connection.execute(update(mailbox).where(*free).values(taker=taker, taken_at=now)).rowcount)
+def _be_alone(connection: Connection) -> None:
+    """
+    Let who puts and who gives wait for each other where writers work side by side (PostgreSQL): so numbers become
+    visible in their order, and nobody gives one taker two.
+    """
+    connection.execute(select(meta.c.name).where(meta.c.name == "id").with_for_update())
+
+
+def _here(queue: str, group: str) -> Select[Any]:
+    return select(mailbox).where(mailbox.c.queue == queue, mailbox.c.group_name == group)
+
+
+def _held(connection: Connection, queue: str, group: str, takers: Sequence[str]) -> dict[str, Mail]:
+    found: dict[str, Mail] = {}
+    for at in range(0, len(takers), _MOST):
+        asked = _here(queue, group).where(mailbox.c.taker.in_(takers[at : at + _MOST]))
+        found |= {row.taker: mail for row in connection.execute(asked) if (mail := _mail_or_none(row))}
+    return found
+
+
+def _free(connection: Connection, here: Select[Any], numbers: Sequence[int]) -> dict[int, Mail]:
+    found: dict[int, Mail] = {}
+    for at in range(0, len(numbers), _MOST):
+        asked = here.where(mailbox.c.taker.is_(None), mailbox.c.number.in_(numbers[at : at + _MOST]))
+        found |= {row.number: mail for row in connection.execute(asked) if (mail := _mail_or_none(row))}
+    return found
+
+
+def _give(now: float) -> Update:
+    mine = mailbox.c.number == bindparam("its_number")
+    return update(mailbox).where(mine).values(taker=bindparam("its_taker"), taken_at=now)
 
 
 def _key(queue: str, group: str, item: Delivery) -> bytes:

@@ -51,6 +51,7 @@ for i = 4, #ARGV, 2 do
     call('HSET', P .. 'mailkeys:' .. ARGV[3], ARGV[i], number)
     call('HSET', P .. 'mail', number, text(now) .. '\\n' .. ARGV[i + 1])
     call('ZADD', P .. 'freemail:' .. ARGV[3], number, number)
+    call('ZADD', P .. 'allmail:' .. ARGV[3], number, number)
   end
 end
 outcomes = true
@@ -58,15 +59,18 @@ finish()
 return 1
 """
 
-# args: epoch, clock, place, taker, number. Answers what it has, its own or this one, or nothing.
-TAKE_MAIL = """
-local mine = call('HGET', P .. 'takers:' .. ARGV[3], ARGV[4])
-if not mine then
-  if call('ZREM', P .. 'freemail:' .. ARGV[3], ARGV[5]) == 0 then return nil end
-  call('HSET', P .. 'takers:' .. ARGV[3], ARGV[4], ARGV[5])
-  mine = ARGV[5]
+# args: epoch, clock, place, then number and taker of each. Answers for each the number its taker holds, or 0.
+GIVE_MAIL = """
+local answers = {}
+for i = 4, #ARGV, 2 do
+  local holds = call('HGET', P .. 'takers:' .. ARGV[3], ARGV[i + 1])
+  if not holds and call('ZREM', P .. 'freemail:' .. ARGV[3], ARGV[i]) == 1 then
+    call('HSET', P .. 'takers:' .. ARGV[3], ARGV[i + 1], ARGV[i])
+    holds = ARGV[i]
+  end
+  insert(answers, tonumber(holds or 0))
 end
-return {tonumber(mine), call('HGET', P .. 'mail', mine)}
+return answers
 """
 
 # args: epoch, clock, then group and key of each. Answers for each its row or '', and its mark or ''.
