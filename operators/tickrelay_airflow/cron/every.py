@@ -32,14 +32,22 @@ def duration(expression: str) -> int | None:
     if word.lower() != "@every":
         return None
     text = text.strip()
-    if not _DURATION.fullmatch(text):
-        raise malformed("@every", text, "is no duration; write one like 90s, 5m or 1h30m")
-    total = sum(
-        (Fraction(part["amount"]) * _UNITS[part["unit"]] for part in _PIECE.finditer(text)), Fraction()
-    )
+    total = length("@every", text)
     if total.denominator != 1 or not 1 <= total <= _LONGEST:
         raise malformed("@every", text, "is not a whole number of seconds from 1s to 8784h (366 days)")
     return int(total)
+
+
+def length(name: str, text: str) -> Fraction:
+    """A duration written as in Go, in seconds.
+
+    Raises:
+        CronError: not a duration; begins with `name`.
+    """
+    if not _DURATION.fullmatch(text):
+        raise malformed(name, text, "is no duration; write one like 90s, 5m or 1h30m")
+    pieces = _PIECE.finditer(text)
+    return sum((Fraction(piece["amount"]) * _UNITS[piece["unit"]] for piece in pieces), Fraction())
 
 
 @dataclass(frozen=True)
