@@ -13,6 +13,7 @@ from tickrelay_consumer.engine.dispatching import Dispatcher
 from tickrelay_consumer.engine.fetcher import Fetcher
 from tickrelay_consumer.engine.holding import Holder
 from tickrelay_consumer.engine.keeper import Keeper
+from tickrelay_consumer.engine.punctual import Starter
 from tickrelay_consumer.engine.relay import Relay
 from tickrelay_consumer.engine.settler import Settler
 from tickrelay_consumer.engine.shared import Shared
@@ -36,7 +37,8 @@ class Engine:
         self._dispatcher = Dispatcher(shared, handlers, self._settler.put)
         self._relay = Relay(shared)
         self._has_outbox = any(handler.effect is Effect.TRANSACTION for handler in handlers)
-        self._keeper = Keeper(shared, handlers, self._dispatcher.put, self._look_after)
+        self._starter = Starter(self._dispatcher.put, shared.ledger.now)
+        self._keeper = Keeper(shared, handlers, self._starter.put, self._look_after)
         self._fetchers = {queue: self._fetcher(queue, handlers) for queue in queues}
         self._tick = max(0.02, min(0.5, *(handler.timeout / 4 for handler in handlers)))
         self._threads: dict[str, threading.Thread] = {}
@@ -46,6 +48,7 @@ class Engine:
         """Start everything; returns at once."""
         self._dispatcher.start()
         self._spawn("settler", self._settler.run)
+        self._spawn("starter", self._starter.run)
         self._spawn("keeper", self._keeper.run)
         self._spawn("watchdog", self._watch)
         self._spawn("deaf-watch", DeafWatch(self._shared, self._fetchers.values()).run)
@@ -64,6 +67,7 @@ class Engine:
         """
         self._shared.stopping.set()
         failpoint("consumer.draining")
+        self._starter.stop()
         for fetcher in self._fetchers.values():
             fetcher.wake()
         deadline = time.monotonic() + self._shared.limits.grace

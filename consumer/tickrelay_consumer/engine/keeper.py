@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
+from tickrelay_consumer.engine.punctual import AHEAD
 from tickrelay_consumer.engine.shared import Shared, log
 from tickrelay_consumer.engine.work import Work
 from tickrelay_consumer.handlers import Handler
@@ -70,8 +71,11 @@ class Keeper:
                 log.warning("can't renew the lease while stopping", error=str(error))
 
     def _wait(self, due: Due) -> float:
-        until_due = LONGEST_WAIT if due.at is None else max(0.0, due.at - self._shared.ledger.now())
-        return min(self._tick, until_due)
+        if due.at is None:
+            return min(self._tick, LONGEST_WAIT)
+        until_due = max(0.0, due.at - self._shared.ledger.now())
+        # What is nearer isn't given ahead, or would have been.
+        return min(self._tick, until_due - AHEAD if until_due > AHEAD else until_due)
 
     def _keep_lease(self, owner: Owner) -> None:
         now, lease = time.monotonic(), self._shared.limits.lease
@@ -90,7 +94,7 @@ class Keeper:
         handlers = [handler for handler in self._handlers if self._shared.gates.room_for(handler)]
         routes = [handler.route(self._shared.group) for handler in handlers]
         due = self._shared.ledger.due(routes)
-        is_due = due.at is not None and due.at <= self._shared.ledger.now()
+        is_due = due.at is not None and due.at <= self._shared.ledger.now() + AHEAD
         if due.suspects:
             self._run_suspects()
         if is_due:
@@ -132,7 +136,8 @@ class Keeper:
             return 0
         with shared.in_order if handler.rule in IN_ORDER else nullcontext():
             route = handler.route(shared.group)
-            claims = shared.ledger.claim_due(shared.owner, route, limit, suspects=suspects)
+            ahead = 0.0 if suspects else AHEAD
+            claims = shared.ledger.claim_due(shared.owner, route, limit, suspects=suspects, ahead=ahead)
             if claims:
                 shared.load.add(len(claims))
                 failpoint("consumer.after_claim_due")

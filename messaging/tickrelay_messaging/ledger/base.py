@@ -294,12 +294,16 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool = False) -> list[Claim]:
+    def claim_due(
+        self, owner: Owner, route: Route, limit: int, *, suspects: bool = False, ahead: float = 0.0
+    ) -> list[Claim]:
         """
         Take up to `limit` waiting messages that are due, oldest first; those of an ordered key in their order, and only
         with all before them.
 
         Args:
+            ahead: take also what will be due within so many seconds for the first time, by its `deliver_at`, which the
+                caller waits for; nothing with a rule for its key.
             suspects: take the one that must run alone, whatever the limit, instead of the others; the caller runs
                 nothing beside it.
         """

@@ -14,6 +14,7 @@ from tickrelay_messaging.ledger.base import Ledger
 from tickrelay_messaging.ledger.records import (
     DeadFilter,
     Due,
+    KeyRule,
     Outcome,
     Owner,
     Route,
@@ -154,6 +155,33 @@ class ClaimingContract(LedgerCase):
         assert [] == ledger.claim_due(owner, route, 10)
         clock.now = START + 60
         assert [message] == [claim.message for claim in ledger.claim_due(owner, route, 10)]
+
+    def test_claimed_ahead(self, ledger: Ledger, clock: Clock, owner: Owner, route: Route) -> None:
+        """Who asks for it is given what will soon be due by its `deliver_at`; once, and no retry, which has no such."""
+        at = [START + 60, START + 60.4, START + 60.6]
+        told = [
+            replace(make(f"m{n}"), deliver_at=datetime.fromtimestamp(due, UTC)) for n, due in enumerate(at)
+        ]
+        ledger.claim(owner, route, told)
+        retried = self.claim_one(ledger, owner, route, "retried")
+        ledger.settle(owner, [Settlement(retried, Verdict.RETRY, START + 60.2)])
+        clock.now = START + 60
+        assert ["m0", "m1"] == ids(ledger.claim_due(owner, route, 10, ahead=0.5))
+        assert [] == ledger.claim_due(owner, route, 10, ahead=0.5)
+        clock.now = START + 60.2
+        assert ["retried", "m2"] == ids(ledger.claim_due(owner, route, 10, ahead=0.5))
+
+    def test_nothing_ordered_is_claimed_ahead(
+        self, ledger: Ledger, clock: Clock, owner: Owner, route: Route
+    ) -> None:
+        """A message that has a rule for its key is given at its instant, when its place among others is known."""
+        for rule in (KeyRule.ORDER, KeyRule.SINGLETON):
+            message = replace(
+                make(rule.value), key=rule.value, deliver_at=datetime.fromtimestamp(START + 60, UTC)
+            )
+            ledger.claim(owner, route, [message], rule=rule)
+        clock.now = START + 59.9
+        assert [] == ledger.claim_due(owner, route, 10, ahead=0.5)
 
     def test_deliver_at_in_the_past_runs_now(self, ledger: Ledger, owner: Owner, route: Route) -> None:
         """An instant that is over holds nothing back."""

@@ -100,8 +100,10 @@ class RedisLedger(Ledger):
     ) -> list[Claim]:
         return self._claiming.claim(owner, route, messages, rule)
 
-    def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool = False) -> list[Claim]:
-        return self._waiting.claim_due(owner, route, limit, suspects=suspects)
+    def claim_due(
+        self, owner: Owner, route: Route, limit: int, *, suspects: bool = False, ahead: float = 0.0
+    ) -> list[Claim]:
+        return self._waiting.claim_due(owner, route, limit, suspects=suspects, ahead=ahead)
 
     def due(self, routes: Sequence[Route]) -> Due:
         return self._waiting.due(routes)

@@ -41,11 +41,14 @@ class Waiting:
             self._store.losses.saw(route, counts[2 * place], counts[2 * place + 1])
         return Due(float(first) if first else None, suspects)
 
-    def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool) -> list[Claim]:
+    def claim_due(
+        self, owner: Owner, route: Route, limit: int, *, suspects: bool, ahead: float
+    ) -> list[Claim]:
         """See `Ledger.claim_due`."""
         doubt = self._doubtful.get((owner.number, route))
         try:
-            answer = self._ask(owner, route, limit, () if doubt is None else (doubt,), suspects=suspects)
+            wanted = (1 if suspects else min(limit, CHUNK), int(suspects), repr(ahead))
+            answer = self._ask(owner, route, *wanted, *(() if doubt is None else (doubt,)))
         except LedgerUnavailable:
             self._doubtful.setdefault((owner.number, route), self._fence)
             raise
@@ -53,9 +56,7 @@ class Waiting:
         self._fence = max(self._fence, answer[0])
         return self._claims(owner, route, answer)
 
-    def _ask(
-        self, owner: Owner, route: Route, limit: int, doubt: tuple[int, ...], *, suspects: bool
-    ) -> list[Any]:
+    def _ask(self, owner: Owner, route: Route, *wanted: int | str) -> list[Any]:
         found: list[Any] = self._store.run_as(
             owner,
             CLAIM_DUE,
@@ -64,9 +65,7 @@ class Waiting:
             owner.name,
             self._names.route(route),
             self._names.group(route.group),
-            1 if suspects else min(limit, CHUNK),
-            int(suspects),
-            *doubt,
+            *wanted,
         )
         return found
 

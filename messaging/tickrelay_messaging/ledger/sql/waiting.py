@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.ledger.records import (
@@ -54,14 +54,16 @@ class Waiting:
             suspects = select(func.count()).select_from(active).where(*waiting, *alone)
             return Due(connection.execute(first).scalar(), connection.execute(suspects).scalar() or 0)
 
-    def claim_due(self, owner: Owner, route: Route, limit: int, *, suspects: bool) -> list[Claim]:
+    def claim_due(
+        self, owner: Owner, route: Route, limit: int, *, suspects: bool, ahead: float
+    ) -> list[Claim]:
         """See `Ledger.claim_due`."""
         number = self._names.route(route)
         now = self._database.clock()
         chosen = (
             select(active, payloads.c.headers, payloads.c.body)
             .join(payloads, payloads.c.key == active.c.key)
-            .where(active.c.route == number, active.c.state == WAITING, active.c.due <= now)
+            .where(active.c.route == number, active.c.state == WAITING, _is_due(now, ahead))
             .where(active.c.suspect == int(suspects), is_first(now))
             .order_by(active.c.due, active.c.position, active.c.key)
             .limit(1 if suspects else limit)
@@ -117,7 +119,7 @@ class _Taking:
     def _end_of(
         self, row: Any, message: Message, taken_back: Sequence[Revocation], busy: set[bytes]
     ) -> State | None:
-        if message.expires is not None and message.expires.timestamp() <= self.endings.now:
+        if message.expires is not None and message.expires.timestamp() <= max(self.endings.now, row.due):
             return State.EXPIRED
         if is_covered(message, taken_back):
             return State.REVOKED
@@ -127,6 +129,14 @@ class _Taking:
             return State.SKIPPED
         busy.add(row.order_key)
         return None
+
+
+def _is_due(now: float, ahead: float) -> ColumnElement[bool]:
+    """Or will be soon, where it hasn't been anybody's yet and has no place among others."""
+    if not ahead:
+        return active.c.due <= now
+    is_fresh = and_(active.c.fence == 0, active.c.order_key.is_(None), active.c.due <= now + ahead)
+    return or_(active.c.due <= now, is_fresh)
 
 
 def _claim(route: Route, row: Any, message: Message, now: float) -> Claim:

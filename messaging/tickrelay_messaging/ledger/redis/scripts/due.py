@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-# args: epoch, clock, owner (4 bytes), its number, its name, route, group, limit, suspects or not, and, if no answer
-# came the last time, the highest fence known until then: what was taken above it is told again.
+# args: epoch, clock, owner (4 bytes), its number, its name, route, group, limit, suspects or not, seconds ahead,
+# and, if no answer came the last time, the highest fence known until then: what was taken above it is told again.
 # Answers: fence, then for each its key, row and payload. Answers 'again' instead of a row where one came to an end.
 CLAIM_DUE = """
 local owner, number, name, route, group = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
@@ -40,7 +40,7 @@ local function take_one(key, row)
     row.attempt = row.attempt - 1
     end_row(key, row, REVOKED, name)
     return false
-  elseif extra and extra.e and tonumber(extra.e) <= now then
+  elseif extra and extra.e and tonumber(extra.e) <= math.max(now, row.due) then
     row.attempt = row.attempt - 1
     end_row(key, row, EXPIRED, name)
     return false
@@ -66,12 +66,12 @@ local function follow(row)
   end
 end
 
-if ARGV[10] then
+if ARGV[11] then
   local flat = call('HGETALL', P .. 'claimed')
   for i = 1, #flat, 2 do
     local row = parse(flat[i + 1])
     local is_mine = pack('<I4', row.owner) == owner and row.route == tonumber(route)
-    if is_mine and has(row.flags, WAITED) and row.fence > tonumber(ARGV[10]) then
+    if is_mine and has(row.flags, WAITED) and row.fence > tonumber(ARGV[11]) then
       free_single(flat[i], row)
       run(flat[i], row)
     end
@@ -92,6 +92,18 @@ while taken < limit do
       elseif take_one(key, row) then
         follow(row)
       end
+    end
+  end
+end
+-- What will be due soon, where it hasn't been anybody's yet and has no place among others.
+local until_then = now + tonumber(ARGV[10])
+if until_then > now and taken < limit then
+  local range = {'(' .. format('%.17g', now), format('%.17g', until_then), 'LIMIT', 0, limit - taken}
+  for _, key in ipairs(call('ZRANGEBYSCORE', queue, unpack(range))) do
+    local raw = call('HGET', P .. 'parked', key)
+    local row = raw and parse(raw)
+    if row and row.state == WAITING and row.fence == 0 and not lane_of(row) and not single_of(row) then
+      take_one(key, row)
     end
   end
 end
