@@ -110,6 +110,11 @@ class CronSchedule(Timetable):
         return self._grid is not None
 
     @property
+    def lead(self) -> timedelta:
+        """How long before its window a run comes; zero without windows."""
+        return self._grid.lead if self._grid else timedelta(0)
+
+    @property
     def summary(self) -> str:
         """The expression as written."""
         return self._cron.expression
@@ -129,8 +134,7 @@ class CronSchedule(Timetable):
         start, end = _plain(data_interval.start), _plain(data_interval.end)
         if start == end:
             return iter((start,))
-        lead = self._grid.lead if self._grid else timedelta(0)
-        return self._ticks.between(start + lead, end + lead)
+        return self._ticks.between(start + self.lead, end + self.lead)
 
     def due_of(self, tick: datetime) -> datetime:
         """When a tick's work is to begin: the tick, delayed by its jitter. What revocations of messages go by."""

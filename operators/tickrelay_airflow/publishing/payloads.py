@@ -86,21 +86,24 @@ class Composer:
         self._defaults = defaults
         self._extensions = extensions
 
-    def messages(self, items: Iterable[Item]) -> Iterator[Message]:
+    def messages(self, items: Iterable[Item], *, since: datetime | None = None) -> Iterator[Message]:
         """
         The items' messages, made as they are asked for.
+
+        Args:
+            since: what `expires` counts from where it is a time from now; now by default.
 
         Raises:
             InvalidMessage: one of them can't be a message; the text says which.
         """
         for position, item in enumerate(items):
             try:
-                message = self._message(item)
+                message = self._message(item, since)
             except InvalidMessage as error:
                 raise type(error)(f"payload {position} (counted from 0): {error}") from error
             yield message
 
-    def _message(self, item: Item) -> Message:
+    def _message(self, item: Item, since: datetime | None) -> Message:
         body = strict_json.dumps(item.data)
         now = datetime.now(UTC)
         return Message(
@@ -111,7 +114,7 @@ class Composer:
             time=now,
             key=name_of("key", item.key, self._defaults.key, item.data),
             deliver_at=instant_of("deliver_at", item.deliver_at or self._defaults.deliver_at, now),
-            expires=instant_of("expires", item.expires or self._defaults.expires, now),
+            expires=instant_of("expires", item.expires or self._defaults.expires, since or now),
             extensions={**self._extensions, "digest": digest_of(body)},
             headers={**self._defaults.headers, **(item.headers or {})},
         )
