@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def lab(consumer: Consumer) -> Iterator[RunnerLab]:
     """For tests that leave it whole."""
     with RunnerLab(consumer.handlers, workers=2) as lab:
         yield lab
+
+
+@contextmanager
+def standing_still(runner: Processes) -> Iterator[None]:
+    """Its thread looks at nothing meanwhile, so that afterwards it sees all at once."""
+    stands, go_on = threading.Event(), threading.Event()
+    runner._post(lambda: bool(stands.set()) or go_on.wait(30))
+    assert stands.wait(30)
+    yield
+    go_on.set()
 
 
 def is_there(pid: int) -> bool:
@@ -134,6 +145,20 @@ def test_the_nursery_is_replaced(consumer: Consumer, tmp_path: Path) -> None:
         result = lab.result(id_)
         assert (Verdict.RETRY, True, 0) == (result.verdict, result.ambiguous, result.delay)
         until(lambda: not is_there(pid), "its child is gone")
+        (again,) = lab.put("take", {"do": "nothing"})
+        assert Verdict.DONE is lab.result(again).verdict
+
+
+def test_the_nursery_and_its_child_are_seen_dead_at_once(consumer: Consumer, tmp_path: Path) -> None:
+    """Nobody is asked to kill a child whose nursery has died: it is given up, and others take the place of both."""
+    with RunnerLab(consumer.handlers, workers=1) as lab:
+        (id_,) = lab.put("take", {"do": "wait", "seconds": 60, "file": str(tmp_path / "f")})
+        until(lambda: (tmp_path / "f").exists() and (tmp_path / "f").read_text(), "it runs")
+        (runner,) = (one for one in lab.dispatcher._all if isinstance(one, Processes))
+        with standing_still(runner):
+            runner._nursery._process.kill()
+            until(lambda: not is_there(int((tmp_path / "f").read_text().split()[0])), "its child is gone")
+        assert Verdict.RETRY is lab.result(id_).verdict
         (again,) = lab.put("take", {"do": "nothing"})
         assert Verdict.DONE is lab.result(again).verdict
 
@@ -238,14 +263,11 @@ def test_a_death_and_the_end_of_its_line_in_one_round(consumer: Consumer) -> Non
         (runner,) = (one for one in lab.dispatcher._all if isinstance(one, Processes))
         until(lambda: len(runner._children) == 2, "both children")
         first, second = runner._children
-        looked, go_on = threading.Event(), threading.Event()
-        runner._post(lambda: bool(looked.set()) or go_on.wait(30))
-        assert looked.wait(30)
-        # In this order the first one's death makes the nursery speak before the second line ends.
-        for pid in (first, second):
-            os.kill(pid, signal.SIGKILL)
-            until(lambda pid=pid: not is_there(pid), "reaped by the nursery")
-        go_on.set()
+        with standing_still(runner):
+            # In this order the first one's death makes the nursery speak before the second line ends.
+            for pid in (first, second):
+                os.kill(pid, signal.SIGKILL)
+                until(lambda pid=pid: not is_there(pid), "reaped by the nursery")
         until(lambda: runner._children and {first, second}.isdisjoint(runner._children), "another child")
         (id_,) = lab.put("take", {"do": "nothing"})
         assert Verdict.DONE is lab.result(id_).verdict

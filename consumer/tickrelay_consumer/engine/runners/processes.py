@@ -211,7 +211,7 @@ class Processes(Runner):
 
     def _part_with(self, child: Child, ending: Callable[[Work, float], Result]) -> None:
         """It is dead: what it still said counts, and what it has in hand has come to an end."""
-        self._on_child(child)
+        self._hear(child)
         with suppress(KeyError):
             self._selector.unregister(child.line)
         child.line.close()
@@ -245,14 +245,20 @@ class Processes(Runner):
             self._nursery.fork()
 
     def _on_child(self, child: Child) -> None:
-        try:
-            for frame in child.hear():
-                self._on_child_says(child, frame)
-            self._send(child)
-        except EOFError:
+        if not self._hear(child):
             with suppress(KeyError):
                 self._selector.unregister(child.line)
             self._nursery.kill(child.pid)  # it may have closed its line without dying
+
+    def _hear(self, child: Child) -> bool:
+        """Take in what it says; False once it has ended its line."""
+        try:
+            for frame in child.hear():
+                self._on_child_says(child, frame)
+        except EOFError:
+            return False
+        self._send(child)
+        return True
 
     def _on_child_says(self, child: Child, frame: Frame) -> None:
         said, blobs = frame
