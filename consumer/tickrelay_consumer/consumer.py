@@ -33,6 +33,7 @@ from tickrelay_consumer.stopping import Signals, Stop
 from tickrelay_messaging.brokers import Broker, open_broker
 from tickrelay_messaging.brokers.names import check_name
 from tickrelay_messaging.errors import ConfigurationError, ServiceError
+from tickrelay_messaging.failpoints import failpoint
 from tickrelay_messaging.ledger import Ledger, open_ledger
 
 F = TypeVar("F", bound=Function | BatchFunction)
@@ -236,7 +237,8 @@ class Consumer:
     def _enroll(self, stack: ExitStack, broker: Broker, ledger: Ledger, group: str) -> Shared:
         name = f"{socket.gethostname()}:{os.getpid()}"
         routes = tuple(handler.route(group) for handler in self._working)
-        ledger.reap()
+        if ledger.reap():
+            failpoint("consumer.after_reap")
         shared = Shared(
             broker=broker,
             ledger=ledger,

@@ -13,10 +13,11 @@ from typing import Any
 
 from tests.chaos.brokers.history import Tail, read
 from tests.chaos.campaign.crew import Roster, Seat
-from tests.chaos.campaign.judging import Effect, Grant, History, Settle, judge
+from tests.chaos.campaign.judging import History, judge
 from tests.chaos.campaign.placing import Place, place
-from tests.chaos.campaign.plan import PUBLISHING, QUEUE, Cell
+from tests.chaos.campaign.plan import CHILDREN, PUBLISHING, QUEUE, Cell
 from tests.chaos.campaign.publisher import Pace
+from tests.chaos.campaign.reading import read_history, repeated
 from tests.chaos.campaign.reporting import Report
 
 from tickrelay_messaging.brokers import open_broker
@@ -25,8 +26,8 @@ from tickrelay_messaging.ledger import open_ledger
 from tickrelay_messaging.ledger.records import DeadFilter
 
 LIMITS = {"batch": 16, "prefetch": 64, "workers": 2, "grace": 5.0}
-PATIENCE = {"kafka": 10.0}
-"""Seconds until a process that doesn't come to its point is killed where it is; 3 elsewhere."""
+PATIENCE, LONG_PATIENCE = 3.0, 10.0
+"""Seconds until a process that doesn't come to its point is killed where it is; long with Kafka and child processes."""
 IDLE = 0.5
 """Seconds without a death after which some more messages are let through."""
 
@@ -44,15 +45,17 @@ class Run:
         self._allowed = 0
         self._dead: list[str] = []
         self._reasons: list[str] = []
-        self._roster = Roster(cell.points)
-        self._effects = Tail(place.folder / "consumer.jsonl")
+        self._roster = Roster(cell.points, cell.each)
+        self._consumed = Tail(place.folder / "consumer.jsonl")
         own = {
             "folder": str(place.folder),
             "broker": place.broker,
             "ledger": place.store.url,
             "effect": cell.effect,
             "plant": cell.plant,
-            "limits": {**LIMITS, "lease": cell.lease},
+            "batch": cell.batch,
+            "in_children": cell.children,
+            "limits": {**LIMITS, "lease": cell.lease, "workers": cell.threads},
         }
         self._publisher = Seat(
             place.forge, {**own, "kind": "publisher", "seed": cell.seed}, self._choose_publishing
@@ -106,11 +109,12 @@ class Run:
 
     def _strike(self) -> None:
         cell, last = self._cell, time.monotonic()
+        patience = LONG_PATIENCE if cell.broker == "kafka" or cell.children else PATIENCE
         seats = [*self._consumers, self._publisher]
         share, every = (max(1, cell.kills // (kills + 1)) for kills in (cell.broker_kills, cell.ledger_kills))
-        while self.report.kills < cell.kills or self._missing():
+        while self._is_missing():
             for seat in seats:
-                death = seat.death(PATIENCE.get(cell.broker, 3.0))
+                death = seat.death(patience)
                 if death is not None:
                     self._note(death)
                     seat.begin()
@@ -128,8 +132,13 @@ class Run:
                 return
             time.sleep(0.002)
 
-    def _missing(self) -> bool:
-        return any(self._roster.hits[name] < self._cell.each for name in self._cell.points)
+    def _is_missing(self) -> bool:
+        """Kills, or hits of a point."""
+        if self._cell.children:
+            struck = [row["point"] for row in self._consumed.rows() if row["kind"] == "struck"]
+            self.report.struck.update(point for point in struck if point in CHILDREN)
+        few = any(self._roster.hits[name] < self._cell.each for name in self._cell.points)
+        return self.report.kills < self._cell.kills or few or bool(self.report.spared())
 
     def _note(self, death: str) -> None:
         self._roster.count(death)
@@ -225,24 +234,11 @@ class Run:
         ]  # three lone deaths may be our doing
         if others:
             report.wrong.append(f"dead letters, though every handler succeeds in the end: {others[:10]}")
-        allowed = (report.kills + sum(report.others.values())) * (LIMITS["prefetch"] + LIMITS["batch"])
+        report.again = repeated(folder)
+        deaths = report.kills + sum(report.others.values()) + sum(report.struck.values())
+        allowed = deaths * (LIMITS["prefetch"] + LIMITS["batch"])
         if external and report.duplicates > allowed:
             report.wrong.append(f"{report.duplicates} effects again, more than ever was in hand")
-
-
-def read_history(folder: Path) -> tuple[list[Effect], list[Grant], list[Settle]]:
-    """What consumers wrote down: effects (of external handlers), claims given, results accepted or refused."""
-    effects: list[Effect] = []
-    grants: list[Grant] = []
-    settles: list[Settle] = []
-    for row in Tail(folder / "consumer.jsonl").rows():
-        if row["kind"] == "effect":
-            effects.append(Effect(*row["row"]))
-        elif row["kind"] == "granted":
-            grants += [Grant(row["at"], *one) for one in row["rows"]]
-        elif row["kind"] == "settled":
-            settles += [Settle(row["began"], *one) for one in row["rows"]]
-    return effects, grants, settles
 
 
 def run(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: None) -> Report:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from tests.chaos.campaign.plan import DEEDS, LEAVE, PER_MESSAGE, PUBLISHING, RARE, STOP
+from tests.chaos.campaign.plan import CHILDREN, DEEDS, LEAVE, PER_MESSAGE, PUBLISHING, RARE, STOP
 
 ROOT = Path(__file__).parents[3]
 LEAVING = 40.0
@@ -102,7 +102,8 @@ class Seat:
         self.point = self._choose() if armed else ""
         failpoints = f"{self.point}=kill@{self._hit()}" if self.point and self.point not in DEEDS else ""
         pause = SLOWLY if self.point in DO else 0.0
-        self.pid = self._forge.start({**self._settings, "failpoints": failpoints, "pause": pause})
+        more = {"failpoints": failpoints, "pause": pause, "children": self._children() if armed else ""}
+        self.pid = self._forge.start({**self._settings, **more})
         self.since = self._born = time.monotonic()
         self._told = 0
 
@@ -110,6 +111,10 @@ class Seat:
         if self.point in PUBLISHING:
             return self.dice.randint(1, 30)
         return 1 if self.point in RARE else self.dice.randint(1, 40 if self.point in PER_MESSAGE else 4)
+
+    def _children(self) -> str:
+        """Each child, forked anew from the same start, dies at the same hit of either point."""
+        return ";".join(f"{name}=kill@{self.dice.randint(3, 60)}" for name in sorted(CHILDREN))
 
     def death(self, patience: float) -> str | None:
         """
@@ -159,9 +164,15 @@ def listens(pid: int) -> bool:
 
 
 class Roster:
-    """Which point is next: the one hit least often, and tried least often, that nobody else is armed with."""
+    """
+    Which point is next: the one hit least often, and tried least often, that nobody else is armed with.
 
-    def __init__(self, points: Iterable[str]) -> None:
+    Args:
+        each: hits that each must have; points without them go first, however often they were tried in vain.
+    """
+
+    def __init__(self, points: Iterable[str], each: int = 0) -> None:
+        self._each = each
         self.hits = Counter(dict.fromkeys(points, 0))
         self.tries = Counter(dict.fromkeys(self.hits, 0))
         self.others: Counter[str] = Counter()
@@ -169,9 +180,13 @@ class Roster:
     def next(self, allowed: Callable[[str], bool]) -> str:
         """For one seat."""
         candidates = [name for name in self.hits if allowed(name)]
-        chosen = min(candidates, key=lambda name: (self.hits[name] + self.tries[name], self.hits[name]))
+        chosen = min(candidates, key=self._rank)
         self.tries[chosen] += 1
         return chosen
+
+    def _rank(self, name: str) -> tuple[bool, int, int]:
+        hits = self.hits[name]
+        return hits >= self._each, hits + self.tries[name], hits
 
     def count(self, death: str) -> None:
         """Somebody died there."""

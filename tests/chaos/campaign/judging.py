@@ -45,6 +45,7 @@ class Settle(NamedTuple):
     fence: int
     verdict: str
     accepted: bool
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from tickrelay_messaging.failpoints import POINTS
 
 QUEUE = "campaign"
-EFFECTS = {"sqlite": "transaction", "postgresql": "transaction", "mariadb": "transaction", "redis": "redis"}
+EFFECTS = {
+    "sqlite": "transaction",
+    "postgresql": "transaction",
+    "mariadb": "transaction",
+    "redis": "redis",
+    "redis-failover": "redis",
+}
 """The strongest effect that each ledger takes part in."""
 PUBLISHING = frozenset({"publish.before_send", "publish.after_confirm"})
 IN_TRANSACTIONS = frozenset({"consumer.transaction.before_commit", "consumer.transaction.after_commit"})
@@ -22,6 +28,8 @@ DEEDS = (LEAVE, STOP)
 
 PER_MESSAGE = frozenset({"consumer.before_handler", "consumer.after_effect"})
 """Points passed once a message; the others once a batch or less."""
+CHILDREN = PER_MESSAGE
+"""Points at which child processes die."""
 RARE = frozenset(
     {"consumer.after_reap", "consumer.draining", "consumer.after_park", "consumer.after_claim_due"}
 )
@@ -40,6 +48,10 @@ class Cell:
         broker_kills: SIGKILLs of the broker in between.
         ledger_kills: deaths of the ledger's server in between.
         patience: seconds without any progress, nobody dying, after which what is missing counts as lost.
+        batch: messages that a handler is called with; 0 for one by one. Nobody is stopped then: what a zombie begins
+            after it wakes is no death's repetition.
+        children: handlers run in child processes, which die at points of their own, `CHILDREN`.
+        threads: that run handlers.
     """
 
     broker: str = "sqlite"
@@ -56,18 +68,23 @@ class Cell:
     ledger_kills: int = 0
     deadline: float = 3600.0
     patience: float = 60.0
+    batch: int = 0
+    children: bool = False
+    threads: int = 2
 
     @property
     def name(self) -> str:
         """For tables and folders."""
-        return f"{self.broker}-{self.ledger}-{self.effect}"
+        kind = "-children" * self.children + "-batches" * bool(self.batch)
+        return f"{self.broker}-{self.ledger}-{self.effect}{kind}"
 
     @property
     def points(self) -> list[str]:
         """Those on this cell's path, and what else is done to its consumers."""
         off = frozenset() if self.effect == "transaction" else IN_TRANSACTIONS
+        off |= CHILDREN if self.children else frozenset()
         mine = [name for name in POINTS if name not in off and name.split(".")[0] in ("consumer", "publish")]
-        return [*mine, *DEEDS]
+        return [*mine, *((LEAVE,) if self.batch else DEEDS)]
 
     @property
     def share(self) -> int:

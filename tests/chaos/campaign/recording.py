@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ def record(ledger: Ledger, history: History) -> None:
             [one.claim.message.id, one.claim.fence, one.verdict.value, ok]
             for one, ok in zip(settlements, answers, strict=True)
         ]
-        history.write("settled", began=began, rows=rows)
+        history.write("settled", began=began, pid=os.getpid(), rows=rows)
         return answers
 
     ledger.claim = granted(claim)  # type: ignore[method-assign]

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.campaign.cell import LIMITS, read_history
+from tests.chaos.campaign.cell import LIMITS
 from tests.chaos.campaign.judging import History, Settle, Verdict, judge
 from tests.chaos.campaign.placing import Place, place
 from tests.chaos.campaign.plan import QUEUE, Cell
 from tests.chaos.campaign.publisher import make
+from tests.chaos.campaign.reading import read_history
 
 from tickrelay_messaging.brokers import open_broker
 from tickrelay_messaging.ledger import Ledger, open_ledger
@@ -121,28 +122,36 @@ def until(condition: Callable[[], object], within: float = LONG) -> bool:
     return True
 
 
-def zombie(scene: Scene) -> list[Settle]:
+def zombie(scene: Scene, numbers: Sequence[int] = (10, 20)) -> list[Settle]:
     """
     A consumer stands still in mid-work past its lease, another takes over, the first wakes up and brings its results.
 
+    Args:
+        numbers: of two messages such as the ledger keeps, so that no broker holds them back meanwhile.
+
     Returns:
-        what it brought. The messages are such as the ledger keeps, so that no broker holds them back meanwhile.
+        what it brought.
     """
+    before = scene.granted()
     first = scene.consumer(pause=0.5, limits={"workers": 2})
     assert until(scene.ledger.history.consumers), "the first consumer never came"
-    scene.publish([10, 20])
-    assert until(lambda: scene.granted() >= 2), "nothing was claimed"
+    scene.publish(numbers)
+    assert until(lambda: scene.granted() >= before + 2), "nothing was claimed"
     scene.place.forge.signal(first, signal.SIGSTOP)
-    brought, held = len(scene.settles()), scene.granted()
+    held = scene.granted()
     second = scene.consumer(pause=1.0)
     assert until(lambda: scene.granted() > held), "nobody took over"
     scene.place.forge.signal(first, signal.SIGCONT)
-    until(lambda: len(scene.settles()) >= brought + 2, 5.0)
-    found = scene.settles()[brought:]
+    until(lambda: len(_of(first, scene)) >= 2, 5.0)
+    found = _of(first, scene)
     scene.place.forge.signal(first, signal.SIGKILL)
     until(scene.is_over)
     scene.leave(second)
     return found
+
+
+def _of(pid: int, scene: Scene) -> list[Settle]:
+    return [one for one in scene.settles() if one.pid == pid]
 
 
 def leaving(scene: Scene, within: float = LONG) -> tuple[int, float]:

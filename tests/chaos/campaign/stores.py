@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.campaign.handling import EFFECTS_KEY
 from tests.chaos.campaign.judging import Effect
 from tests.services.postgres import Postgres, _open_up, running_postgres
 from tests.services.redis import RedisServer, running_server
@@ -24,7 +25,6 @@ TABLE = (
     "attempt INTEGER NOT NULL, at DOUBLE PRECISION NOT NULL, pid BIGINT NOT NULL)"
 )
 SELECT = f"SELECT {COLUMNS} FROM effects ORDER BY n"
-EFFECTS_KEY = "campaign:effects"
 
 
 class Store(ABC):
@@ -161,6 +161,11 @@ def store(ledger: str, folder: Path) -> Iterator[Store]:
 
         with running_mariadb(folder) as mariadb:
             yield _prepared(MariaStore(mariadb))
+    elif ledger == "redis-failover":
+        from tests.chaos.campaign.failover import with_replica
+
+        with with_replica(folder) as failing_over:
+            yield _prepared(failing_over)
     elif ledger == "redis":
         with running_server(folder, {"maxmemory-policy": "noeviction"}) as redis:
             yield _prepared(RedisStore(redis))

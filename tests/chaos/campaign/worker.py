@@ -14,26 +14,22 @@ import resource
 import sys
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
 from tests.chaos.brokers.history import History
 from tests.chaos.campaign import plants
 from tests.chaos.campaign.distorting import distorted
-from tests.chaos.campaign.plan import QUEUE
+from tests.chaos.campaign.handling import SETTINGS, register
 from tests.chaos.campaign.publisher import publish_paced
 from tests.chaos.campaign.recording import record
 
-from tickrelay_consumer import Consumer, Context, Message, Retry
+from tickrelay_consumer import Consumer
 from tickrelay_consumer.engine.shared import Limits
 from tickrelay_messaging import failpoints
-from tickrelay_messaging.ledger import open_ledger
-
-INSERT = text("INSERT INTO effects (id, fence, attempt, at, pid) VALUES (:id, :fence, :attempt, :at, :pid)")
-EFFECTS_KEY = "campaign:effects"
-FAILING = 13
-"""Every so many messages fail at first."""
+from tickrelay_messaging.brokers import Broker
+from tickrelay_messaging.ledger import Ledger, open_ledger
 
 
 def build(settings: dict[str, Any], history: History) -> Consumer:
@@ -43,40 +39,18 @@ def build(settings: dict[str, Any], history: History) -> Consumer:
     if "distort" in settings:
         broker = distorted(settings["broker"], settings["distort"])
     record(ledger, history)
+    if settings.get("in_children"):
+        return in_children(settings, broker, ledger)
     consumer = Consumer(broker, ledger, limits=Limits(**settings["limits"]))
+    register(consumer, settings, history)
+    return consumer
 
-    def begin(message: Message, ctx: Context) -> dict[str, Any]:
-        number = message.data["number"]
-        if number in settings.get("poison", ()):
-            os.kill(os.getpid(), 9)
-        if settings.get("pause"):
-            time.sleep(settings["pause"])
-        if number % FAILING == 1 and ctx.attempt == 1:
-            raise ValueError("the first attempt of every thirteenth")
-        return {
-            "id": message.id,
-            "fence": ctx.fence,
-            "attempt": ctx.attempt,
-            "at": time.monotonic(),
-            "pid": os.getpid(),
-        }
 
-    def transaction(message: Message, ctx: Context) -> None:
-        ctx.connection.execute(INSERT, begin(message, ctx))
-
-    def external(message: Message, ctx: Context) -> None:
-        row = begin(message, ctx)
-        history.write("effect", [message.id], row=list(row.values()))
-
-    def redis(message: Message, ctx: Context) -> None:
-        ctx.redis.rpush(EFFECTS_KEY, json.dumps(list(begin(message, ctx).values())))  # type: ignore[attr-defined]
-
-    functions = {"transaction": transaction, "external": external, "redis": redis}
-    effect = settings["effect"]
-    made = consumer.handler(
-        QUEUE, effect=effect, name=effect, retry=Retry(first=0.05, factor=1), **settings.get("handler", {})
-    )
-    made(functions[effect])
+def in_children(settings: dict[str, Any], broker: str | Broker, ledger: Ledger) -> Consumer:
+    """A consumer that child processes can import; they know its settings and failpoints by their environment."""
+    os.environ |= {SETTINGS: json.dumps(settings), failpoints.VARIABLE: settings.get("children", "")}
+    consumer: Consumer = import_module("tests.chaos.campaign.in_children").consumer
+    consumer._broker, consumer._ledger = broker, ledger
     return consumer
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -49,7 +50,7 @@ class RedisMachine(LedgerMachine):
 
 
 RedisMachine.TestCase.settings = settings(
-    max_examples=50,
+    max_examples=int(os.environ.get("TICKRELAY_EXAMPLES", "50")),
     stateful_step_count=30,
     deadline=None,
     print_blob=True,
