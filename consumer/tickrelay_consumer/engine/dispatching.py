@@ -60,6 +60,10 @@ class Dispatcher:
         for handler, chosen in by_handler.items():
             self._gatherer.put(handler, chosen, self._runners[handler].put)
 
+    def settled(self, works: Sequence[Work]) -> None:
+        """The ledger has answered for them."""
+        self._gatherer.settled(works)
+
     def check_deadlines(self) -> None:
         """Of all runners."""
         for runner in self._all:

@@ -33,7 +33,7 @@ class Engine:
         self._shared = shared
         queues = list(dict.fromkeys(handler.queue for handler in handlers))
         self._holder = Holder(shared)
-        self._settler = Settler(shared, self._claim_again, self._holder)
+        self._settler = Settler(shared, self._claim_again, self._holder, self._settled)
         self._dispatcher = Dispatcher(shared, handlers, self._settler.put)
         self._relay = Relay(shared)
         self._has_outbox = any(handler.effect is Effect.TRANSACTION for handler in handlers)
@@ -111,6 +111,9 @@ class Engine:
     def _put(self, works: Sequence[Work]) -> None:
         self._holder.add(works)
         self._dispatcher.put(works)
+
+    def _settled(self, works: Sequence[Work]) -> None:
+        self._dispatcher.settled(works)
 
     def _look_after(self) -> None:
         """What is due now and then, in the keeper's thread."""

@@ -28,10 +28,18 @@ class Settler:
     Args:
         claim_again: told of works that aren't settled but still this consumer's to look after.
         holder: told of works that aren't in hand any more.
+        settled: told of works for which the ledger has answered.
     """
 
-    def __init__(self, shared: Shared, claim_again: Callable[[Work], None], holder: Holder) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        claim_again: Callable[[Work], None],
+        holder: Holder,
+        settled: Callable[[Sequence[Work]], None],
+    ) -> None:
         self._shared = shared
+        self._settled = settled
         self._holder = holder
         self._claim_again = claim_again
         self._finished: SimpleQueue[Sequence[Result] | None] = SimpleQueue()
@@ -74,6 +82,7 @@ class Settler:
         self._shared.gates.forget(works)
         self._holder.remove(works)
         accepted = self._settle(results)
+        self._settled(works)
         self._acknowledge(accepted)
         self._count(accepted)
         self._shared.progress = time.monotonic()

@@ -27,12 +27,18 @@ def read_history(folder: Path) -> tuple[list[Effect], list[Grant], list[Settle]]
 
 
 def repeated(folder: Path) -> dict[int, tuple[int, int]]:
-    """By process: how many of its external effects somebody had again later, and in how many calls it had them."""
+    """
+    By process that died: how many of its external effects somebody had again later, and in how many calls it had them.
+
+    Effects whose result it lived to bring aren't its death's doing: it had been taken for dead, and was refused.
+    """
     times: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    brought = {(one.id, one.fence) for one in read_history(folder)[2]}
     for number, row in enumerate(Tail(folder / "consumer.jsonl").rows()):
         if row["kind"] == "effect":
             effect = Effect(*row["row"])
-            times[effect.id].append((effect.pid, row.get("call", number)))
-    again = [one for effects in times.values() for one in effects[:-1]]
+            is_cut_off = (effect.id, effect.fence) not in brought
+            times[effect.id].append((effect.pid, row.get("call", number) if is_cut_off else -1))
+    again = [one for effects in times.values() for one in effects[:-1] if one[1] >= 0]
     effects, calls = Counter(pid for pid, _ in again), Counter(pid for pid, _ in set(again))
     return {pid: (count, calls[pid]) for pid, count in effects.items()}

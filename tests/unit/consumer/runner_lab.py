@@ -46,7 +46,8 @@ class RunnerLab(AbstractContextManager["RunnerLab"]):
         )
         self.handlers = {handler.name: handler for handler in handlers}
         self.results: list[Result] = []
-        self.dispatcher = Dispatcher(self.shared, handlers, self.results.extend)
+        self.settles = True
+        self.dispatcher = Dispatcher(self.shared, handlers, self._finish)
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
@@ -66,6 +67,15 @@ class RunnerLab(AbstractContextManager["RunnerLab"]):
             self.shared.stopping.set()
             self._ended.set()
             self.dispatcher.stop(time.monotonic() + grace)
+
+    def settle(self, results: Sequence[Result]) -> None:
+        """The ledger has answered for them; done at once unless `settles` is off."""
+        self.dispatcher.settled([result.work for result in results])
+
+    def _finish(self, results: Sequence[Result]) -> None:
+        self.results.extend(results)
+        if self.settles:
+            self.settle(results)
 
     def put(self, name: str, *data: object, **claim: Any) -> list[str]:
         """Works with this data; their message ids."""

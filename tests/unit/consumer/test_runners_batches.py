@@ -55,6 +55,23 @@ def test_what_comes_in_time_goes_along() -> None:
     assert [[1, 2]] == seen
 
 
+def test_no_more_is_out_than_workers_can_have_in_hand() -> None:
+    """Until the ledger has answered for an external batch the next isn't begun: a death repeats one a worker."""
+    seen: list[list[Any]] = []
+    with RunnerLab(batches(seen, batch=2, batch_wait=0.01).handlers, workers=1) as lab:
+        lab.settles = False
+        ids = lab.put("many", *range(5))
+        assert Verdict.DONE is lab.result(ids[1]).verdict
+        lab.put("many", 5)
+        assert [[0, 1]] == seen
+        lab.settle(lab.results[:1])
+        assert [[0, 1]] == seen, "half a batch is no room for a whole one"
+        lab.settles = True
+        lab.settle(list(lab.results))
+        until(lambda: len(lab.results) == 6, "the rest")
+    assert [[0, 1], [2, 3], [4, 5]] == seen
+
+
 def test_one_may_fail_alone() -> None:
     """`ctx.fail` is that message's end only, as if a handler of single messages had raised."""
     seen: list[list[Any]] = []
