@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
 """
-The pages: read-only, behind Airflow's own authentication and DAG permissions, without a line of script.
+The pages: behind Airflow's own authentication and DAG permissions, without a line of script.
 
 What can't be imported here makes the whole application unavailable; there is no path on which a route is
 served without its guard.
@@ -17,18 +17,10 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.models.dag import DagModel
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tickrelay_plugin import formats
+from tickrelay_plugin import schedule_page, schedule_routes
+from tickrelay_plugin.templates import render
 from tickrelay_plugin.view import MessagesView, look_up
-
-_templates = Environment(
-    loader=PackageLoader("tickrelay_plugin", "pages"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-)
-_templates.filters |= formats.FILTERS
 
 _TASK = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
 _Name = Annotated[str, Path(max_length=250)]
@@ -41,6 +33,8 @@ def build() -> FastAPI:
     guard = [Depends(requires_access_dag("GET"))]
     app.add_api_route(_TASK, _page, dependencies=guard, response_class=HTMLResponse, methods=["GET"])
     app.add_api_route(f"/api{_TASK}", _json, dependencies=guard, methods=["GET"])
+    app.include_router(schedule_routes.router())
+    app.include_router(schedule_page.router())
     return app
 
 
@@ -72,17 +66,17 @@ def _json(view: Annotated[MessagesView, Depends(_found)]) -> MessagesView:
 
 def _page(request: Request, view: Annotated[MessagesView, Depends(_found)]) -> HTMLResponse:
     """The task's messages as a page."""
-    nonce: str = request.state.nonce
-    return HTMLResponse(_templates.get_template("messages.html").render(view=view, nonce=nonce))
+    return render(request, "messages.html", view=view)
 
 
 async def _secure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Headers for every answer, errors too: nothing is run, framed by others, sniffed or kept."""
     request.state.nonce = secrets.token_urlsafe(16)
+    request.state.forms = "'none'"
     response = await call_next(request)
     response.headers["Content-Security-Policy"] = (
         f"default-src 'none'; style-src 'nonce-{request.state.nonce}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        f"base-uri 'none'; form-action {request.state.forms}; frame-ancestors 'self'"
     )
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

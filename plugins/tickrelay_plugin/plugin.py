@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Scope = MutableMapping[str, Any]
     Channel = Callable[..., Awaitable[Any]]
 
+AIRFLOW = "tickrelay.airflow"
+"""In a request's scope: Airflow's own application, whose place in `app` ours takes."""
+
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +37,7 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Channel, send: Channel) -> None:
         """One request."""
-        await self._built()(scope, receive, send)
+        await self._built()({**scope, AIRFLOW: scope.get("app")}, receive, send)
 
     def __repr__(self) -> str:
         return "tickrelay_plugin.app"
@@ -78,5 +81,12 @@ class TickrelayPlugin(AirflowPlugin):
             "href": "tickrelay/dags/{DAG_ID}/runs/{RUN_ID}/tasks/{TASK_ID}?map_index={MAP_INDEX}",
             "destination": "task_instance",
             "url_route": "tickrelay-messages",
-        }
+        },
+        {
+            "name": "Schedules",
+            "href": "tickrelay/schedules",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "tickrelay-schedules",
+        },
     ]

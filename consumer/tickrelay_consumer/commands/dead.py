@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -16,6 +13,7 @@ from tickrelay_consumer.commands import _console as console
 from tickrelay_consumer.commands import _dead_views as views
 from tickrelay_consumer.commands._dead_replaying import Progress, in_pages, numbers
 from tickrelay_consumer.commands._options import AsJson, DryRun, LedgerUrl, Limit, Yes, new_app, open_ledger
+from tickrelay_consumer.commands._who import who
 from tickrelay_consumer.rate import Rate
 from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 from tickrelay_messaging.ledger.base import Ledger
@@ -135,7 +133,7 @@ def replay_dead(
     pace = Rate.of(rate) if rate else None
     with open_ledger(ledger) as opened:
         meant = _meant(opened, where)
-        by = _user()
+        by = who()
         progress = (
             Progress(len(meant))
             if dry_run
@@ -172,7 +170,7 @@ def discard_dead(
         progress = Progress(len(meant))
         if meant and not dry_run:
             console.confirm(f"Discard {_letters(len(meant))} for good?", yes=yes)
-            by = _user()
+            by = who()
             progress = in_pages(meant, lambda page: opened.dead_letters.discard(page, by=by, reason=why))
     return _report("discarded", progress, dry_run=dry_run, as_json=as_json)
 
@@ -225,12 +223,3 @@ def _none(where: DeadFilter) -> None:
 
 def _letters(count: int) -> str:
     return console.many(count, "dead letter")
-
-
-def _user() -> str:
-    """Who did it and where, for the audit trail."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
-        name = f"uid {os.getuid()}"
-    return f"cli:{name}@{socket.gethostname()}"

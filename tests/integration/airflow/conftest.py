@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,46 @@ def bundle(airflow_db):
         sync_bag_to_db(bag, "dags-folder", None)
 
     return add
+
+
+@pytest.fixture
+def nightly(airflow_app, bundle):
+    """A DAG `nightly` with a `CronSchedule`, not paused, and a DAG `theirs` with another timetable."""
+    from airflow.sdk import DAG
+
+    from tickrelay_airflow.publish import PublishToQueueOperator
+    from tickrelay_airflow.timetable import CronSchedule
+
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    schedule = CronSchedule("0 30 2 ? * *", timezone="Europe/Berlin", gap="shift")
+    with DAG("nightly", schedule=schedule, start_date=start) as ours:
+        PublishToQueueOperator(task_id="publish", queue="orders", data=1)
+    with DAG("theirs", schedule="@daily", start_date=start) as theirs:
+        PublishToQueueOperator(task_id="publish", queue="orders", data=1)
+    bundle(ours, theirs)
+    set_paused("nightly", paused=False)
+
+
+def set_paused(dag_id: str, *, paused: bool) -> None:
+    """Whatever a test before has left."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.get(DagModel, dag_id).is_paused = paused
+
+
+@pytest.fixture
+def token(airflow_app):
+    """A token of somebody with a role: `token("viewer")`."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    def make(role: str) -> str:
+        user = SimpleAuthManagerUser(username=f"the-{role}", role=role.upper())
+        return get_auth_manager().generate_jwt(user)
+
+    return make
 
 
 @pytest.fixture

@@ -81,12 +81,13 @@ class TestAccess:
         """No route of the application answers anybody unknown, whatever routes there will be."""
         from tickrelay_plugin.app import build
 
-        paths = [route.path for route in build().routes]
+        routes = [(method, route.path) for route in build().routes for method in route.methods]
         answers = {
-            path: client.get("/tickrelay" + re.sub(r"\{\w+\}", "x", path)).status_code for path in paths
+            (method, path): client.request(method, "/tickrelay" + re.sub(r"\{\w+\}", "x", path)).status_code
+            for method, path in routes
         }
 
-        assert paths
+        assert {"GET", "POST"} == {method for method, _ in routes}
         assert {401} == set(answers.values())
 
     @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
