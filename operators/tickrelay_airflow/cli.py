@@ -20,6 +20,7 @@ _COMMANDS = {
     "trace": "Tell the life of a message or of a DAG run's messages",
     "publish": "Put a message on a queue",
     "doctor": "Check broker, ledger and settings",
+    "schedule": "List, pause, resume, trigger, skip, set and lint schedules",
 }
 
 
@@ -28,7 +29,7 @@ def get_commands() -> list[CLICommand]:
     return [
         GroupCommand(
             name="tickrelay",
-            help="Queues, dead letters and lives of messages",
+            help="Queues, dead letters, schedules and lives of messages",
             subcommands=tuple(_command(name, text) for name, text in _COMMANDS.items()),
         )
     ]
@@ -61,6 +62,7 @@ def _run(name: str, args: argparse.Namespace) -> None:
 
     try:
         _use_connection()
+        _use_api_server()
     except TickrelayError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
@@ -78,5 +80,14 @@ def _use_connection() -> None:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     settings = Settings.load(os.environ.get("TICKRELAY_CONN_ID", DEFAULT_CONN_ID))
     os.environ["TICKRELAY_BROKER"] = settings.broker
+    os.environ.setdefault("TICKRELAY_DEPLOYMENT", settings.deployment)
     if settings.ledger is not None:
         os.environ.setdefault("TICKRELAY_LEDGER", settings.ledger)
+
+
+def _use_api_server() -> None:
+    """The API server of this Airflow, where the environment names none."""
+    from airflow.configuration import conf
+
+    address = conf.get("api", "base_url", fallback="") or f"http://127.0.0.1:{conf.get('api', 'port')}"
+    os.environ.setdefault("TICKRELAY_AIRFLOW_URL", address)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""A home for Airflow that is nobody's own."""
+"""A home for Airflow that is nobody's own, and its API server on a port."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import atexit
 import os
 import shutil
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _PREFIX = "tickrelay-airflow-"
 
@@ -30,3 +35,26 @@ def own_home() -> None:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{os.environ['AIRFLOW_HOME']}/airflow.db",
         "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-the-tests-of-this-repository-" + "0" * 32,
     }
+
+
+@contextmanager
+def api_server(app: Any) -> Iterator[str]:
+    """Airflow's API server on a free port of this host, in a thread; yields its address."""
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the API server ended"
+        assert time.monotonic() < deadline, "the API server didn't start in 20 s"
+        time.sleep(0.02)
+    (socket,) = server.servers[0].sockets
+    try:
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)

@@ -138,12 +138,13 @@ def test_every_shipped_module_says_what_it_is():
 
 
 def test_the_commands_do_not_import_airflow():
-    """`tickrelay up` and `tickrelay cron` answer at once: only the keeper and its forks import Airflow."""
+    """`tickrelay up`, `cron` and `schedule` answer at once: only the keeper and its forks import Airflow."""
     heavy = {"keeper.py", "airflow_fork.py"}
     light = [
         path
         for path in SHIPPED
-        if path.match("tickrelay_airflow/commands/*") or path.match("tickrelay_airflow/local/*")
+        if path.relative_to(ROOT).parts[2] in {"commands", "local", "control"}
+        and "tickrelay_airflow" in path.parts
     ]
 
     assert [] == [name(path) for path in light if "airflow" in imports(path) and path.name not in heavy]

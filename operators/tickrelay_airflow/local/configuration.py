@@ -120,6 +120,8 @@ def environment(settings: LocalSettings) -> dict[str, str]:
         "TICKRELAY_HOME": str(settings.home.path),
         "TICKRELAY_BROKER": settings.broker,
         "TICKRELAY_LEDGER": settings.ledger,
+        "TICKRELAY_DEPLOYMENT": DEPLOYMENT,
+        "TICKRELAY_AIRFLOW_URL": settings.web_address,
         "TICKRELAY_SHOP": str(settings.home.shop),
     }
 

@@ -121,6 +121,7 @@ def test_commands_get_everything_behind_their_name(hook, monkeypatch, arguments)
     fake.run = lambda args: given.append(args) or 3
     monkeypatch.setitem(sys.modules, "tickrelay_consumer.commands", fake)
     monkeypatch.setenv("TICKRELAY_BROKER", "sqlite:////nowhere")
+    monkeypatch.setenv("TICKRELAY_AIRFLOW_URL", "http://nowhere")
     args = get_parser().parse_args(["tickrelay", "queue", *arguments])
 
     with pytest.raises(SystemExit) as ended:
@@ -130,7 +131,7 @@ def test_commands_get_everything_behind_their_name(hook, monkeypatch, arguments)
 
 
 def test_commands_use_the_connection(hook, monkeypatch):
-    """Where the environment names no broker, the commands get the connection's broker and ledger."""
+    """Where the environment names no broker, the commands get the connection's; and the address of the API server."""
     import os
 
     from tickrelay_airflow import cli
@@ -139,16 +140,19 @@ def test_commands_use_the_connection(hook, monkeypatch):
     fake = types.ModuleType("tickrelay_consumer.commands")
     fake.run = lambda args: given.update(os.environ) or 0
     monkeypatch.setitem(sys.modules, "tickrelay_consumer.commands", fake)
-    for name in ("TICKRELAY_BROKER", "TICKRELAY_LEDGER"):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
+    for name in ("BROKER", "LEDGER", "DEPLOYMENT", "AIRFLOW_URL"):
+        monkeypatch.setenv(f"TICKRELAY_{name}", "")
+        monkeypatch.delenv(f"TICKRELAY_{name}")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example")
 
     with pytest.raises(SystemExit):
         cli._run("doctor", argparse.Namespace(rest=[]))
-    assert (hook.settings.broker, hook.settings.ledger) == (
-        given["TICKRELAY_BROKER"],
-        given["TICKRELAY_LEDGER"],
-    )
+    assert {
+        "TICKRELAY_BROKER": hook.settings.broker,
+        "TICKRELAY_LEDGER": hook.settings.ledger,
+        "TICKRELAY_DEPLOYMENT": hook.deployment,
+        "TICKRELAY_AIRFLOW_URL": "https://airflow.example",
+    }.items() <= given.items()
 
 
 def test_commands_find_connections_in_the_database(monkeypatch, airflow_db):
@@ -168,6 +172,7 @@ def test_commands_find_connections_in_the_database(monkeypatch, airflow_db):
         ("_AIRFLOW_PROCESS_CONTEXT", "server"),
         ("TICKRELAY_BROKER", ""),
         ("TICKRELAY_LEDGER", ""),
+        ("TICKRELAY_DEPLOYMENT", ""),
     ):
         monkeypatch.setenv(name, value)
         monkeypatch.delenv(name)

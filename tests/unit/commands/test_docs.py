@@ -20,15 +20,15 @@ from tickrelay_consumer.commands import _plugins
 from tickrelay_consumer.settings import DEFAULT_BROKER, DEFAULT_LEDGER, Settings
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
-BLOCK = re.compile(r"(?<=<!-- help: )([a-z ]+) -->\n```text\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(?<=<!-- help: )([a-z -]+) -->\n```text\n(.*?)```", re.DOTALL)
 UPDATE = bool(os.environ.get("TICKRELAY_UPDATE_DOCS"))
 
 
 def _ours() -> list[str]:
-    """Every command of this distribution, with the members of its groups."""
+    """Every command of this distribution, and `schedule` of the other one, with the members of their groups."""
     found: list[str] = []
     for name, plugin in _plugins.discover().items():
-        if plugin.entry.module.startswith("tickrelay_consumer."):
+        if plugin.entry.module.startswith("tickrelay_consumer.") or name == "schedule":
             command = get_command(plugin.entry.load())
             found += [name, *(f"{name} {inner}" for inner in getattr(command, "commands", ()))]
     return found
