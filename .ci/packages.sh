@@ -9,6 +9,7 @@ NEEDED=(
   chromium:chromium shellcheck:shellcheck git:git openssl:openssl
   redis-server:redis-server rabbitmqctl:rabbitmq-server epmd:erlang-base
   java:default-jre-headless mvn:maven pg_lsclusters:postgresql mariadbd:mariadb-server setpriv:util-linux
+  promtool:prometheus
 )
 
 missing_packages() {

@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""How much work lies before a consumer's groups, for autoscalers: on the queues, and parked in the ledger."""
+"""How much work lies before a consumer's groups, for autoscalers, and what became of ticks, for alerts."""
 
 from __future__ import annotations
 
 from tickrelay_consumer.engine.shared import Shared, log
+from tickrelay_consumer.ticks import TickCounts
 from tickrelay_messaging.errors import TickrelayError
 
 EVERY = 15.0
@@ -16,6 +17,7 @@ class Backlog:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._ticks = TickCounts(shared.metrics)
 
     def run(self) -> None:
         """Until the consumer stops."""
@@ -43,3 +45,4 @@ class Backlog:
                 due = now if stats.oldest_waiting is None else stats.oldest_waiting
                 metrics.waiting.labels(*labels).set(stats.waiting)
                 metrics.overdue.labels(*labels).set(max(0.0, now - due))
+        self._ticks.look(shared.ledger.schedules)

@@ -144,6 +144,12 @@ class Metrics:
             _ROUTE,
             registry=registry,
         )
+        self.ticks = Counter(
+            "tickrelay_ticks",
+            "Decisions about ticks of any schedule in the ledger; every consumer of it counts the same ones",
+            ("schedule", "outcome"),
+            registry=registry,
+        )
         self.stuck = Gauge(
             "tickrelay_consumer_stuck_handlers",
             "Handlers past their timeout and still running",

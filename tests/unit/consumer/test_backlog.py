@@ -18,6 +18,7 @@ from tickrelay_messaging.brokers import QueueSpec
 from tickrelay_messaging.brokers.memory import MemoryBroker
 from tickrelay_messaging.errors import BrokerUnavailable
 from tickrelay_messaging.ledger.records import Route, Settlement, Verdict
+from tickrelay_messaging.ledger.schedules import TickDecision, TickOutcome
 from tickrelay_messaging.ledger.sqlite import SqliteLedger
 from tickrelay_messaging.message import Message
 
@@ -62,6 +63,17 @@ def test_both_places_are_counted(shared: Shared) -> None:
     assert (5, 2) == (value(shared, "backlog"), value(shared, "waiting", handler="take"))
     assert 100 <= (value(shared, "overdue_seconds", handler="take") or 0) < 160
     assert value(shared, "backlog", group="other") is None
+
+
+def test_decisions_about_ticks_are_counted(shared: Shared) -> None:
+    """What became of ticks since the last look, of whichever schedule."""
+    backlog = Backlog(shared)
+    backlog._look()
+    shared.ledger.schedules.record([TickDecision(schedule="a/b", tick=1.0, outcome=TickOutcome.MISFIRED)])
+    backlog._look()
+    labels = {"schedule": "a/b", "outcome": "misfired"}
+
+    assert 1 == shared.metrics.registry.get_sample_value("tickrelay_ticks_total", labels)
 
 
 def test_nothing_to_do_is_nothing(shared: Shared) -> None:

@@ -59,14 +59,14 @@ def url(shared: Shared, health: Health) -> Iterator[str]:
 
 
 def test_metrics_can_be_parsed(url: str, shared: Shared) -> None:
-    """By Prometheus' own parser; names begin with tickrelay_consumer_, counters end in _total."""
+    """By Prometheus' own parser; names begin with tickrelay_consumer_ or are of ticks; counters end in _total."""
     shared.metrics.settled.labels('or"ders', "g\n", "h\\", "done").inc(3)
     shared.metrics.watch_load(lambda: 7)
     answer = requests.get(f"{url}/metrics?x=1", timeout=5)
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
 
     assert "text/plain" in answer.headers["Content-Type"]
-    assert all(name.startswith("tickrelay_consumer_") for name in families)
+    assert all(name.startswith(("tickrelay_consumer_", "tickrelay_ticks")) for name in families)
     (total,) = (one for one in families["tickrelay_consumer_settled"].samples if one.name.endswith("_total"))
     assert (3, 'or"ders', "g\n", "h\\") == (
         total.value,
