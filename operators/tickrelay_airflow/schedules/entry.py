@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,14 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID
 from tickrelay_airflow.cron import CronError
+from tickrelay_airflow.publishing.policies import Misfire, Overlap, Policies
 from tickrelay_airflow.timetable import CronSchedule
 from tickrelay_messaging import strict_json
 from tickrelay_messaging.message import DEFAULT_TYPE
 
 _NAME = r"^[A-Za-z0-9_.-]{1,200}$"
 _QUEUE = r"^[A-Za-z0-9_.-]{1,200}$"
-# Where the cron evaluator's own word for what is wrong isn't the field's name.
-_CRON_FIELDS = {"timezone": "timezone", "gap": "gap", "overlap": "overlap"}
+# Fields that errors about schedules name by themselves; whatever else they name is a part of `cron`.
+_CRON_FIELDS = frozenset(
+    {"timezone", "gap", "overlap", "window", "lead", "jitter", "start", "end", "misfire_threshold"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class Problem:
         )
 
 
+Length = str | int | float
+"""Seconds, or text such as `90s` or `5m`."""
+
+
 class Entry(BaseModel):
     """
     One schedule.
@@ -62,7 +70,15 @@ class Entry(BaseModel):
         data: the payload; its texts are templates (`{{ run_id }}`).
         id: the field of `data` that names the message within its run.
         key: the field of `data` that holds the message's key.
-        expires_after: seconds after publishing from which the message is of no use.
+        expires_after: seconds after publishing, or with `window` after the tick, from which the message is of no use.
+        window: with it the ticks of so long a time are published at once, each delivered at its instant; texts of
+            `data` and `headers` may then say `tick` and `tick_local`.
+        lead: how long before their window.
+        jitter: the most by which a tick is delayed.
+        start: no tick before this instant.
+        end: no tick at or after this one.
+        misfire: what becomes of ticks later than `misfire_threshold`.
+        overlap_runs: what becomes of a run while an earlier one is at work; `overlap` is about clocks set back.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -72,6 +88,14 @@ class Entry(BaseModel):
     timezone: str = "UTC"
     gap: Literal["skip", "shift"] = "skip"
     overlap: Literal["first", "both"] = "first"
+    window: Length | None = None
+    lead: Length = 0
+    jitter: Length = 0
+    start: datetime | str | None = None
+    end: datetime | str | None = None
+    misfire: Misfire = "all"
+    misfire_threshold: Length = 60
+    overlap_runs: Overlap = "all"
     queue: Annotated[str, Field(pattern=_QUEUE)]
     data: Any = None
     id: str | None = None
@@ -120,8 +144,36 @@ class Entry(BaseModel):
             CronError: expression or zone can't be used.
         """
         return CronSchedule(
-            self.cron, timezone=self.timezone, gap=self.gap, overlap=self.overlap, seed=self.name
+            self.cron,
+            timezone=self.timezone,
+            gap=self.gap,
+            overlap=self.overlap,
+            seed=self.name,
+            window=self.window,
+            lead=self.lead,
+            jitter=self.jitter,
+            start=self.start,
+            end=self.end,
         )
+
+    def contradiction(self) -> tuple[str, str] | None:
+        """
+        A field that can't be kept beside another, and why.
+
+        Raises:
+            CronError: `misfire_threshold` is no duration.
+        """
+        Policies.of(self.misfire, self.misfire_threshold, self.overlap_runs)
+        if self.overlap_runs == "all":
+            return None
+        if self.window is not None:
+            return (
+                "overlap_runs",
+                "goes by runs, and with `window` a run isn't one tick: let the consumer see to it",
+            )
+        if self.overlap_runs == "queue" and self.max_active_runs != 1:
+            return "max_active_runs", "must be 1 with `overlap_runs: queue`"
+        return None
 
     def problem(self, text: str) -> Problem:
         """Something wrong with the entry as a whole."""
@@ -178,8 +230,8 @@ class _Reader:
             details = [_detail(node, one["loc"], one["msg"]) for one in error.errors()]
         except CronError as error:
             word, _, text = str(error).partition(": ")
-            field = _CRON_FIELDS.get(word, "cron")
-            details = [_detail(node, (field,), text or str(error))]
+            field, told = (word, text) if word in _CRON_FIELDS else ("cron", text or str(error))
+            details = [_detail(node, (field,), told)]
         except _FieldError as error:
             details = [(error.line, error.field, str(error))]
         except Exception as error:  # noqa: BLE001 - never raises: see the module
@@ -194,6 +246,9 @@ class _Reader:
         entry = Entry.model_validate(self._loader.construct_object(node, deep=True))
         entry.locate(self._file, _line(node))
         entry.timetable()
+        if found := entry.contradiction():
+            field, text = found
+            raise _FieldError(_line(_children(node).get(field, node)), field, text)
         if entry.name in self._names:
             raise _FieldError(
                 _line(_children(node)["name"]), "name", f"{entry.name!r} is taken by an entry above"
@@ -243,10 +298,15 @@ def _repeated(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
 
 
 def _detail(node: yaml.Node, path: Sequence[int | str], text: str) -> tuple[int, str, str]:
-    """The line of the field at `path`, or of the nearest thing around it."""
+    """The line of the field at `path`, or of the nearest thing around it; what lies deeper is no field."""
+    depth = 0
     for name in path:
         child = _children(node).get(str(name))
         if child is None:
             break
-        node = child
-    return _line(node), ".".join(map(str, path)) or "entry", text.removeprefix("Value error, ")
+        node, depth = child, depth + 1
+    return (
+        _line(node),
+        ".".join(map(str, path[: max(1, depth)])) or "entry",
+        text.removeprefix("Value error, "),
+    )

@@ -102,6 +102,10 @@ def _scheduled(entry: Entry) -> DAG:
             type=entry.type,
             expires=None if entry.expires_after is None else timedelta(seconds=entry.expires_after),
             conn_id=entry.conn_id,
+            ticks=entry.window is not None,
+            misfire=entry.misfire,
+            misfire_threshold=entry.misfire_threshold,
+            overlap=entry.overlap_runs,
         )
     return dag
 

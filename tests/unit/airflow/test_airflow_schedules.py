@@ -71,6 +71,45 @@ class TestGood:
         assert ("run", {"h": "v"}, 60) == (task.key_of, task.headers, task.expires.total_seconds())
         assert {"x", "tickrelay"} == dag.tags
 
+    def test_ticks_ahead_and_policies(self, dags):
+        """Windows, lead, jitter and bounds are the timetable's; ticks and policies the task's."""
+        dag = dags(
+            """
+            - name: ahead
+              cron: "*/5 * * * * ?"
+              window: 1m
+              lead: 30
+              jitter: 250ms
+              start: 2026-01-01T00:00:00Z
+              end: "2027-01-01T00:00:00+00:00"
+              misfire: latest
+              misfire_threshold: 5s
+              queue: q
+              data: {at: "{{ tick }}"}
+            """
+        )["ahead"]
+        task = dag.get_task("publish")
+
+        assert {"window": "60s", "lead": "30s", "jitter": "250ms", "seed": "ahead"}.items() <= (
+            dag.timetable.serialize().items()
+        )
+        assert {"start": "2026-01-01T00:00:00+00:00", "end": "2027-01-01T00:00:00+00:00"}.items() <= (
+            dag.timetable.serialize().items()
+        )
+        assert (True, "latest", 5) == (
+            task.ticks,
+            task.policies.misfire,
+            task.policies.threshold.total_seconds(),
+        )
+
+    def test_runs_that_queue(self, dags):
+        """One after the other, as is the default of `max_active_runs`."""
+        dag = dags("- {name: one, cron: '@hourly', queue: q, overlap_runs: queue}")["one"]
+
+        assert ("queue", 1, False) == (
+            dag.get_task("publish").policies.overlap, dag.max_active_runs, dag.get_task("publish").ticks,
+        )  # fmt: skip
+
     def test_the_shipped_file(self):
         """The repository's own schedules have no mistakes."""
         found = dags_from(Path(__file__).parents[3] / "dags" / "schedules.yaml")
@@ -104,6 +143,19 @@ class TestBrokenEntries:
             ("headers:\n    h: 1", 9, "`headers.h`: Input should be a valid string"),
             ("retries: -1", 8, "`retries`: "),
             ("name: bad", 8, "`name`: is there twice"),
+            ("window: soon", 8, "`window`: 'soon' is no duration"),
+            ("window: [1]", 8, "`window`: Input should be a valid"),
+            ("window: 1.5", 8, "`window`: '1.5' is not a whole number of seconds"),
+            ("lead: 30s", 8, "`lead`: has no meaning without window"),
+            ("jitter: -1", 8, "`jitter`: '-1' is outside"),
+            ("start: yesterday", 8, "`start`: 'yesterday' is no ISO 8601 instant"),
+            ("end: 1960-01-01T00:00:00Z", 9, "`cron`: .*never ticks"),
+            ("misfire: never", 8, "`misfire`: Input should be 'all', 'latest' or 'none'"),
+            ("misfire_threshold: 5 minutes", 8, "`misfire_threshold`: '5 minutes' is no duration"),
+            ("overlap: skip", 8, "`overlap`: Input should be 'first' or 'both'"),
+            ("overlap_runs: first", 8, "`overlap_runs`: Input should be 'all', 'skip' or 'queue'"),
+            ("overlap_runs: skip\n  window: 1m", 8, "`overlap_runs`: goes by runs"),
+            ("max_active_runs: 2\n  overlap_runs: queue", 8, "`max_active_runs`: must be 1"),
         ],
     )
     def test_says_file_line_and_field(self, dags, field, line, text):
