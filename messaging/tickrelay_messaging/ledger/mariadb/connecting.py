@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging.brokers.urls import redact
 from tickrelay_messaging.errors import ConfigurationError
+from tickrelay_messaging.ledger.clocks import clock_offset
 from tickrelay_messaging.ledger.mariadb.addresses import settings_of
 from tickrelay_messaging.ledger.mariadb.wording import fit
 from tickrelay_messaging.ledger.sql.pooling import Connections
@@ -133,15 +134,18 @@ class Connector:
 
     def _look(self, raw: Raw) -> None:
         """The server's clock, and whether a named lock there keeps every other writer away."""
-        before = time.time()
-        seconds, micro = raw.execute("SELECT UNIX_TIMESTAMP(), MICROSECOND(NOW(6))").fetchone()
-        self.offset = float(seconds) + micro / 1e6 - (before + time.time()) / 2
+        self.offset = clock_offset(lambda: _clock_of(raw))
         cluster = raw.execute("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'").fetchone()
         if cluster and cluster[1] == "ON":
             raise ConfigurationError(
                 f"{self.where}: this server is a node of a Galera cluster, where a lock by name holds on one node "
                 "only, so two could write at once; use a server with one primary"
             )
+
+
+def _clock_of(raw: Raw) -> float:
+    seconds, micro = raw.execute("SELECT UNIX_TIMESTAMP(), MICROSECOND(NOW(6))").fetchone()
+    return float(seconds) + float(micro) / 1e6
 
 
 def sessions(raw: Raw) -> dict[int, tuple[str, int]]:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import psycopg
@@ -13,6 +12,7 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging.brokers.urls import redact
 from tickrelay_messaging.errors import ConfigurationError
+from tickrelay_messaging.ledger.clocks import clock_offset
 from tickrelay_messaging.ledger.sql.pooling import Connections
 
 Raw = psycopg.Connection[tuple[Any, ...]]
@@ -51,11 +51,14 @@ class Connector:
     def connect(self) -> Raw:
         """A connection outside the pool, which commits every statement."""
         raw = psycopg.connect(autocommit=True, **self._settings)
-        before = time.time()
-        row = raw.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-        assert row is not None
-        self.offset = row[0] - (before + time.time()) / 2
+        self.offset = clock_offset(lambda: _clock_of(raw))
         return raw
+
+
+def _clock_of(raw: Raw) -> float:
+    row = raw.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+    assert row is not None
+    return float(row[0])
 
 
 def driver(connection: Connection) -> Raw:

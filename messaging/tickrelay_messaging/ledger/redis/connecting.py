@@ -12,6 +12,7 @@ from uuid import uuid4
 from tickrelay_messaging.brokers.redis.pool import Pool
 from tickrelay_messaging.brokers.redis.wire import Argument, Wire
 from tickrelay_messaging.errors import ClaimLost, LedgerLost, LedgerUnavailable, StorageCorrupt
+from tickrelay_messaging.ledger.clocks import clock_offset
 from tickrelay_messaging.ledger.records import Owner
 from tickrelay_messaging.ledger.redis import durability
 from tickrelay_messaging.ledger.redis.errors import NoOwner, NoScript, translated
@@ -62,11 +63,9 @@ class Store:
         counted, (asked, told) = time.monotonic(), self._told
         if counted - asked > _TIME_HOLDS:
             with translated(), self._pool.borrow() as wire:
-                seconds, microseconds = wire.call("TIME")
-            # As if the answer had been made half way: that's wrong by half a round trip at most.
-            asked, told = (counted + time.monotonic()) / 2, int(seconds) + int(microseconds) / 1e6
-            self._told = (asked, told)
+                ahead = clock_offset(lambda: _clock_of(wire), time.monotonic)
             counted = time.monotonic()
+            asked, told = self._told = (counted, counted + ahead)
         return told + counted - asked
 
     def run(self, script: Script, *arguments: Argument) -> Any:
@@ -161,6 +160,11 @@ _CREATE = b"""#!lua
 if redis.call('HSETNX', KEYS[1], 'id', ARGV[1]) == 1 then redis.call('HSET', KEYS[1], 'schema', ARGV[2]) end
 return 1
 """
+
+
+def _clock_of(wire: Wire) -> float:
+    seconds, microseconds = wire.call("TIME")
+    return int(seconds) + int(microseconds) / 1e6
 
 
 def _bytes(key: Argument) -> bytes:
