@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,7 +23,7 @@ from tickrelay_airflow.waiting.upstream import batches_of
 from tickrelay_messaging.brokers.base import DEFAULT_GROUP, QueueSpec, Subscription
 from tickrelay_messaging.errors import ConfigurationError, TickrelayError
 from tickrelay_messaging.ids import stable_id
-from tickrelay_messaging.message import Message
+from tickrelay_messaging.plain import as_dict
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -199,21 +198,6 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
             raise TickrelayError(f"the message for this task is gone from the mailbox of {condition.queue!r}")
         self.log.info("Received message %s from queue %s", mail.message.id, condition.queue)
         return as_dict(mail.message)
-
-
-def as_dict(message: Message) -> dict[str, Any]:
-    """A message for XCom: a body that isn't JSON is there as `body_base64`, and `data` is None."""
-    found = {
-        "id": message.id,
-        "source": message.source,
-        "type": message.type,
-        "key": message.key,
-        "data": message.data,
-        "headers": dict(message.headers),
-    }
-    if isinstance(message.data, bytes):
-        found |= {"data": None, "body_base64": base64.b64encode(message.body).decode()}
-    return found
 
 
 def _check(until: str, match: Match, batch: object, *, consume: bool) -> None:

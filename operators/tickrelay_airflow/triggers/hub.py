@@ -37,8 +37,8 @@ SAFETY = 3.0
 """Seconds after which everything is checked again even if nobody said that something changed."""
 SHARE = 3.0
 """
-How many times as long as a round of checks took to rest after it: a busy ledger can't keep the triggerer
-busy.
+How many times as long as a round of checks took to rest after it, since each waiter is a question: a busy ledger can't
+keep the triggerer busy. Desks need no such rest, as they look at what is new only.
 """
 REST = 0.05
 """Shortest rest between two rounds in seconds."""
@@ -134,10 +134,10 @@ class Hub:
         with self._lock:
             desks, checked = dict(self._desks), list(self._checked)
         ledger = pool.ledger(self._settings.ledger) if self._settings.ledger else None
-        started = time.monotonic()
         self._start_helpers(desks.keys())
         for desk in desks.values():
             desk.serve(ledger)
+        started = time.monotonic()
         broker = pool.broker(self._settings.broker)
         for waiter in checked:
             self._check(waiter, broker, ledger)
