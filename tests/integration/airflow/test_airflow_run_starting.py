@@ -278,7 +278,7 @@ def test_the_token_is_renewed(api, login, dag):
     given = AirflowApi(settings(api, {}, token="expired"))
 
     assert 0 == client.queued()
-    with pytest.raises(CircuitOpen, match="40[13]"):
+    with pytest.raises(CircuitOpen, match=r"40[13]"):
         given.queued()
 
 
