@@ -3,7 +3,7 @@
 """
 The campaign in short: a cell a broker, with differing ledgers, every failpoint of its path at least once.
 
-`python -m tests.chaos.campaign --long` is the long form; `--prove` plants all bugs.
+And one of child processes, one of batches. `python -m tests.chaos.campaign --long` is the long form.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
 CELLS = [
     Cell(broker="sqlite", ledger="sqlite", effect="transaction"),
-    Cell(broker="redis", ledger="redis", effect="external"),
+    Cell(broker="redis", ledger="redis", effect="redis"),
     Cell(broker="rabbitmq", ledger="postgresql", effect="transaction", kills=24, ledger_kills=1),
     Cell(broker="kafka", ledger="sqlite", effect="transaction", kills=24),
+    Cell(broker="sqlite", ledger="redis-failover", effect="redis", kills=17, ledger_kills=1),
+    Cell(effect="external", children=True, messages=500, kills=10),
 ]
 
 
@@ -34,6 +36,13 @@ def test_nothing_is_lost_and_no_effect_there_twice(cell: Cell, tmp_path: Path) -
     """
     report = run(cell, tmp_path)
     assert {} == report.faults(), f"{dict(report.hits)} {dict(report.others)}"
+
+
+def test_a_death_repeats_at_most_the_batch(tmp_path: Path) -> None:
+    """External effects in batches: nothing is lost, and whoever dies has no more repeated than its one thread had."""
+    report = run(Cell(effect="external", batch=20, threads=1, kills=17), tmp_path)
+    assert {} == report.faults(), f"{dict(report.hits)} {dict(report.others)}"
+    assert max(count for count, _ in report.again.values()) <= 20
 
 
 def test_there_are_bugs_enough() -> None:
