@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -37,6 +38,8 @@ class Forge:
 
     def __init__(self) -> None:
         self._codes: dict[int, int | None] = {}
+        self._alive: dict[int, int] = {}
+        self._poll = select.poll()
 
     def __enter__(self) -> Self:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -55,13 +58,24 @@ class Forge:
         """One more process; returns its pid."""
         pid = int(self._ask(settings))
         self._codes[pid] = None
+        self._alive[pid] = os.pidfd_open(pid)
+        self._poll.register(self._alive[pid], select.POLLIN)
         return pid
 
     def code(self, pid: int) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
-        if self._codes[pid] is None:
+        if self._codes[pid] is None and self._has_ended(pid):
             self._codes[pid] = self._ask(pid)
+            self._poll.unregister(self._alive[pid])
+            os.close(self._alive.pop(pid))
         return self._codes[pid]
+
+    def watch(self, seconds: float) -> None:
+        """Wait that long, or until one of them ends."""
+        self._poll.poll(1000 * seconds)
+
+    def _has_ended(self, pid: int) -> bool:
+        return bool(select.select([self._alive[pid]], [], [], 0)[0])
 
     def signal(self, pid: int, number: int) -> None:
         """Unless it has ended."""
@@ -74,7 +88,7 @@ class Forge:
         while (code := self.code(pid)) is None:
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
-            time.sleep(0.005)
+            self.watch(0.02)
         return code
 
     def _ask(self, question: object) -> Any:

@@ -16,7 +16,7 @@ from tests.chaos.campaign.plan import Cell
 from tests.chaos.campaign.plants import PLANTS
 from tests.chaos.campaign.proving import QUICK, find
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 CELLS = [
     Cell(broker="sqlite", ledger="sqlite", effect="transaction"),

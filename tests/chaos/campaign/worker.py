@@ -8,6 +8,7 @@ Reads lines of JSON: settings of a process to start, answered by its pid; or a p
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -97,6 +98,7 @@ def exit_code(pid: int) -> int | None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what is shared with forks stays shared
     for line in sys.stdin:
         asked = json.loads(line)
         print(json.dumps(exit_code(asked) if isinstance(asked, int) else start(asked)), flush=True)  # noqa: T201 - the protocol
