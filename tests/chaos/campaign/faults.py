@@ -87,7 +87,8 @@ def flushed(folder: Path) -> tuple[int, str]:
         consumer = lab.consumer(pause=0.1)
         assert until(lab.ledger.history.consumers)
         lab.publish(LATE)
-        assert until(lab.granted)
+        lab.publish(range(1000, 1100, 10), HOUR)
+        assert until(lambda: lab.granted() and lab.waiting() >= 10)
         with lab.place.store.server.client() as bare:
             bare.flushall()
         code = lab.place.forge.wait(consumer)

@@ -33,10 +33,16 @@ def number_of(name: str) -> int:
     return int(name[1:])
 
 
-def make(number: int) -> Message:
-    """The message of a number."""
-    soon = datetime.now(UTC) + timedelta(seconds=0.3) if number % LATER == 0 else None
-    return Message.of({"number": number}, id=f"m{number}", key=f"k{number % 97}", deliver_at=soon)
+def make(number: int, soon: float = 0.3) -> Message:
+    """
+    The message of a number.
+
+    Args:
+        soon: seconds until those are due that are due later; more than a busy machine takes until they are claimed,
+            where the ledger has to have them.
+    """
+    at = datetime.now(UTC) + timedelta(seconds=soon) if number % LATER == 0 else None
+    return Message.of({"number": number}, id=f"m{number}", key=f"k{number % 97}", deliver_at=at)
 
 
 class Pace:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.chaos.brokers.history import Tail
 from tests.chaos.campaign.plan import Cell
-from tests.chaos.campaign.scenes import Scene, scene, until
+from tests.chaos.campaign.scenes import KEPT, Scene, scene, until
 
 
 def after_host(folder: Path, ledger: str, *, lease: float, rounds: int = 1) -> list[float]:
@@ -30,7 +30,7 @@ def _stand_still(lab: Scene, numbers: range) -> float:
     before = lab.granted()
     gone = lab.consumer(pause=60.0)
     assert until(lambda: len(lab.ledger.history.consumers()) == 1), "the first consumer never came"
-    lab.publish(numbers)
+    lab.publish(numbers, KEPT)
     assert until(lambda: lab.granted() >= before + len(numbers)), "not all was claimed"
     heir = lab.consumer()
     assert until(lambda: len(lab.ledger.history.consumers()) == 2), "the heir never came"
