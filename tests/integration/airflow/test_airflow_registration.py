@@ -36,7 +36,12 @@ def test_every_module_named_can_be_imported():
         for one in info[kind]
         for name in one["python-modules"]
     ]
-    objects = [*info["extra-links"], *info["cli"], info["connection-types"][0]["hook-class-name"]]
+    objects = [
+        *info["extra-links"],
+        *info["cli"],
+        *info["queues"],
+        info["connection-types"][0]["hook-class-name"],
+    ]
 
     assert all(importlib.import_module(name) for name in modules)
     assert all(
