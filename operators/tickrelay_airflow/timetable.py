@@ -266,7 +266,10 @@ class CronSchedule(Timetable):
 
     def _words(self) -> str:
         words = describe(self._cron.expression, dialect=self._cron.dialect, seed=self._cron.seed)
-        return words if self._cron.timezone == "UTC" else f"{words} ({self._cron.timezone})"
+        where = "" if self._cron.timezone == "UTC" else f" ({self._cron.timezone})"
+        if self._grid is None:
+            return words + where
+        return f"{words}{where}; in windows of {_text(self._grid.length)}, {_text(self._grid.lead)} ahead"
 
     def __eq__(self, other: object) -> bool:
         """Timetables are equal when all their arguments are."""

@@ -220,6 +220,10 @@ class TestArguments:
         old = {name: value for name, value in stored.items() if name in ("expression", "timezone", "seed")}
         assert CronSchedule("*/5 * * * * ?", seed="s") == CronSchedule.deserialize(old)
 
+    def test_words_for_people(self) -> None:
+        """Airflow's pages show when it ticks, and that it's published ahead."""
+        assert "Every 5 seconds; in windows of 60s, 30s ahead" == ahead().description
+
     def test_a_fingerprint_tells_forms_apart(self) -> None:
         """The same for the same arguments however they are spelled, another for any other."""
         forms = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, select, update
 
 from tickrelay_messaging.ledger.keys import hash_of, key_of_tick
 from tickrelay_messaging.ledger.records import Retention
@@ -56,19 +56,27 @@ class SqlSchedules(Schedules):
             return {TickOutcome(outcome): int(number) for outcome, number in connection.execute(query)}
 
     def remember(self, schedule: str, fingerprint: str, *, since: float) -> Fingerprint:
+        mine = select(schedules).where(schedules.c.key == hash_of(schedule))
+        # Mostly it's the form that is known, and then nobody needs to wait for a writer.
+        with self._database.read() as connection:
+            row = connection.execute(mine).first()
+        if row is None or _is_newer(row, fingerprint, since):
+            row = self._change(mine, schedule, fingerprint, since)
+        return Fingerprint(
+            text=row.fingerprint, generation=row.generation, since=row.since, previous=row.previous
+        )
+
+    def _change(self, mine: Select[Any], schedule: str, fingerprint: str, since: float) -> Row[Any]:
         key = hash_of(schedule)
-        mine = select(schedules).where(schedules.c.key == key)
         with self._database.write() as connection:
             _BEGIN.run(connection, [(key, schedule, fingerprint, 0, since)])
             row = connection.execute(mine.with_for_update()).one()
-            if row.fingerprint != fingerprint and since >= row.since:
+            if _is_newer(row, fingerprint, since):
                 changed = {"fingerprint": fingerprint, "previous": row.fingerprint, "since": since}
                 values = {**changed, "generation": row.generation + 1}
                 connection.execute(update(schedules).where(schedules.c.key == key).values(**values))
                 row = connection.execute(mine).one()
-        return Fingerprint(
-            text=row.fingerprint, generation=row.generation, since=row.since, previous=row.previous
-        )
+        return row
 
     def forget(self, retention: Retention) -> None:
         """Drop decisions older than that, the oldest first, slice by slice."""
@@ -81,6 +89,10 @@ class SqlSchedules(Schedules):
         query = select(ticks.c.number, ticks.c.at).order_by(ticks.c.number).limit(_SLICE)
         with self._database.read() as connection:
             return [row.number for row in connection.execute(query) if row.at < until]
+
+
+def _is_newer(row: Row[Any], fingerprint: str, since: float) -> bool:
+    return bool(row.fingerprint != fingerprint and since >= row.since)
 
 
 def _key(one: TickDecision) -> bytes:
