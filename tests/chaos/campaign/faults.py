@@ -36,7 +36,8 @@ def zombies(
 
 def wrong_clock(folder: Path, ahead: float) -> dict[str, Any]:
     """One consumer's host is ahead, or behind; the ledger's server (PostgreSQL) is right."""
-    with scene(Cell(ledger="postgresql"), folder) as lab:
+    # A lease that only a wrong clock can overrun, and no busy machine.
+    with scene(Cell(ledger="postgresql", lease=30.0), folder) as lab:
         pids = [lab.consumer(pause=0.005), lab.consumer(pause=0.005, clock=ahead)]
         wrong = {} if until(lambda: len(lab.ledger.history.consumers()) == 2) else {"never came": pids}
         lab.publish(range(200))
