@@ -77,3 +77,42 @@ def test_the_link_of_the_publishing_task_works(page, address, artifacts, finishe
     assert 200 == response.status
     page.locator(".state.done").first.wait_for(timeout=30_000)
     page.screenshot(path=artifacts / "messages.png")
+
+
+def test_the_schedules_page(page, address, artifacts, system, eventually):
+    """
+    Under Browse there is a page of all schedules in words, inside Airflow; its buttons work there: a tick is left out,
+    and restored.
+    """
+    eventually(lambda: system.api("dags?dag_id_pattern=daily_report")["total_entries"], within=60, every=0.5)
+    page.goto(f"{address}/plugin/tickrelay-schedules")
+    inside = page.frame_locator("iframe")
+    row = inside.locator("tr", has_text="daily_report")
+    row.get_by_text("At 06:00, Monday through Friday (Europe/Berlin)").wait_for(timeout=30_000)
+    page.screenshot(path=artifacts / "schedules.png")
+
+    row.get_by_label("Why daily_report is changed").fill("a holiday")
+    row.get_by_role("button", name="Skip next").click()
+    inside.get_by_text("daily_report leaves out its next tick.").wait_for(timeout=30_000)
+    assert row.get_by_text("left out").is_visible()
+    page.screenshot(path=artifacts / "schedules-skipped.png")
+
+    row.get_by_role("button", name="Undo skip").click()
+    inside.get_by_text("daily_report skips no tick ahead.").wait_for(timeout=30_000)
+    row.get_by_role("button", name="Pause").click()
+    row.get_by_text("paused", exact=True).wait_for(timeout=30_000)
+    page.screenshot(path=artifacts / "schedules-paused.png")
+    assert system.api("dags/daily_report")["is_paused"]
+
+    row.get_by_role("button", name="Resume").click()
+    inside.get_by_text("daily_report goes on.").wait_for(timeout=30_000)
+    assert not system.api("dags/daily_report")["is_paused"]
+
+
+def test_the_way_to_the_schedules(page, address, artifacts, system):
+    """Airflow's own menu Browse leads there."""
+    page.goto(f"{address}/")
+    page.get_by_role("button", name="Browse").click(timeout=30_000)
+    page.get_by_role("menuitem", name="Schedules").click(timeout=30_000)
+
+    page.frame_locator("iframe").get_by_role("heading", name="Schedules").wait_for(timeout=30_000)

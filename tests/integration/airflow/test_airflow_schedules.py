@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 import pytest
 
 from tickrelay_airflow.control.revoking import kind_of
+from tickrelay_messaging.ledger.records import Outcome, Route
 from tickrelay_messaging.ledger.schedules import TickDecision, TickOutcome
+from tickrelay_messaging.message import Message
 
 API = "/tickrelay/api/schedules"
 PAGE = "/tickrelay/schedules"
 ID = "airflow/nightly"
+ROUTE = Route("orders", "default", "sync")
 CHANGES = ("pause", "resume", "trigger", "skip-next")
 
 
@@ -40,6 +43,11 @@ def browser(client, token):
         return client
 
     return log_in
+
+
+def _tick_message(due: datetime) -> Message:
+    """What the publishing task puts on the queue for a tick."""
+    return Message.of({}, deliver_at=due, extensions={"scheduleid": ID})
 
 
 def paused() -> bool:
@@ -176,6 +184,38 @@ class TestChanging:
         ]
         assert [True, True, False, False, False] == [tick["revoked"] is not None for tick in shown["next"]]
         assert (2, []) == (len(undone["facts"]["restored"]), hook.ledger.revocations.list(ID))
+
+    def test_ticks_already_out(self, client, as_, hook):
+        """
+        A pause takes back ticks that were published ahead, parked at a consumer or still on the queue; those of
+        before the pause and those that come after resume are carried out.
+        """
+        due = datetime.fromisoformat(client.get(f"{API}/nightly", headers=as_("op")).json()["next"][0]["due"])
+        early, parked, queued, later = (
+            _tick_message(at) for at in (datetime(2026, 1, 1, tzinfo=UTC), due, due, due)
+        )
+        owner = hook.ledger.enroll("consumer", [ROUTE])
+        before = hook.ledger.claim(owner, ROUTE, [early, parked])
+        client.post(f"{API}/nightly/pause", headers=as_("op"))
+        during = hook.ledger.claim(owner, ROUTE, [queued])
+        client.post(f"{API}/nightly/resume", headers=as_("op"))
+        after = hook.ledger.claim(owner, ROUTE, [later])
+
+        assert [Outcome.RUN, Outcome.PARKED] == [claim.outcome for claim in before]
+        assert ["revoked"] == [life.state.value for life in hook.ledger.history.life(parked.id)]
+        assert [Outcome.REVOKED] == [claim.outcome for claim in during]
+        assert [Outcome.PARKED] == [claim.outcome for claim in after]
+
+    def test_a_skip_is_of_one_tick(self, client, as_, hook):
+        """Of ticks published ahead, only the next one is taken back."""
+        ticks = client.get(f"{API}/nightly", headers=as_("op")).json()["next"][:2]
+        next_, following = (_tick_message(datetime.fromisoformat(tick["due"])) for tick in ticks)
+        hook.ledger.claim(hook.ledger.enroll("consumer", [ROUTE]), ROUTE, [next_, following])
+        client.post(f"{API}/nightly/skip-next", headers=as_("op"))
+
+        assert ["revoked", "waiting"] == [
+            hook.ledger.history.life(message.id)[0].state.value for message in (next_, following)
+        ]
 
     def test_a_ledger_that_fails(self, client, as_, monkeypatch):
         """Airflow is stopped all the same, and the answer says what holds and what doesn't."""
