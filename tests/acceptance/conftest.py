@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.parent == Path(__file__).parent]
     for item in here:
         item.add_marker(pytest.mark.acceptance)
-    order = {"test_kills": 0, "test_brokers_up": 0, "test_up": 2}
+    order = {"test_kills": 0, "test_brokers_up": 0, "test_ticks_ahead": 0, "test_up": 2}
     here.sort(key=lambda item: order.get(item.path.stem, 1))
     items[:] = [item for item in items if item not in here] + here
 
