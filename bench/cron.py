@@ -52,7 +52,9 @@ def main(*, short: bool = False) -> None:  # noqa: ARG001 - quick enough as it i
             ours, theirs, others = race(*contest(expression, for_croniter, for_cronsim, ZoneInfo(zone)))
             print(f"{expression:18} {zone:17} {ours:9,.0f} {theirs:11,.0f} {others:10,.0f}", end="  ")
             print(f"{ours / theirs:.1f}x croniter, {ours / others:.1f}x cronsim")
-    print("\nworst case: build, and two searches from 1970 on, in a zone not used before, in ms")
+    print(
+        "\nworst case: build, and two searches from 1970 on, in a zone not used before, processor's ms (goal 10)"
+    )
     for expression, zone in WORST:
         print(f"{expression:22} {zone:13} {worst(expression, zone):6.2f}")
 
@@ -108,13 +110,13 @@ def measure(step: Step) -> float:
 
 
 def worst(expression: str, zone: str) -> float:
-    """Milliseconds to build a schedule and to find its first two ticks, or that there are none."""
-    began = time.perf_counter()
+    """Milliseconds of the processor to build a schedule and to find its first two ticks, or that there are none."""
+    began = time.process_time()
     schedule = Cron(expression, timezone=zone)
     tick = schedule.next(datetime(1970, 1, 1, tzinfo=UTC))
     if tick is not None:
         schedule.next(tick)
-    return (time.perf_counter() - began) * 1000
+    return (time.process_time() - began) * 1000
 
 
 if __name__ == "__main__":

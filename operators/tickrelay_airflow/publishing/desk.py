@@ -111,12 +111,22 @@ class Desk:
             taken_over = datetime.fromtimestamp(form.since, UTC)
         is_asked = self._policies.overlap == "skip" and self._run.occasion is Occasion.SCHEDULED
         return Circumstances(
-            now=datetime.now(UTC),
+            now=self._first_tried() or datetime.now(UTC),
             revocations=revocations,
             generation=self._generation,
             overlaps=self._overlapping() if is_asked else "",
             taken_over=taken_over if self._run.occasion is Occasion.SCHEDULED else None,
         )
+
+    def _first_tried(self) -> datetime | None:
+        """When the first try of this task instance began to publish; None if this is the first, or nobody cares."""
+        run = self._run
+        if self._ledger is None or self._policies.misfire == "all":
+            return None
+        tries = self._ledger.batches.find(
+            dag_id=run.dag_id, run_id=run.run_id, task_id=run.task_id, map_index=run.map_index
+        )
+        return min((datetime.fromtimestamp(one.opened_at, UTC) for one in tries), default=None)
 
     def _record(self, verdicts: Sequence[Verdict]) -> None:
         if self._ledger is None or not verdicts:

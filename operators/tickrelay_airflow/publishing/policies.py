@@ -100,6 +100,8 @@ class Circumstances:
     What a decision hangs on beside the run.
 
     Attributes:
+        now: when the task first got to it: a retry decides by the time of the first try, or it would call ticks missed
+            that may be out already.
         revocations: those in force for the schedule.
         generation: of the form under which the run publishes.
         overlaps: the run id of an earlier run that is still at work, or "".

@@ -61,6 +61,7 @@ class ScheduledRun:
     dag_id: str
     run_id: str
     task_id: str
+    map_index: int
     ticks: tuple[Tick, ...]
     since: datetime
 
@@ -104,6 +105,7 @@ def run_of(
         dag_id=run.dag_id,
         run_id=run.run_id,
         task_id=context["ti"].task_id,
+        map_index=-1 if context["ti"].map_index is None else context["ti"].map_index,
         ticks=tuple(_ticks(schedule, interval, occasion)),
         since=_since(schedule, interval),
     )
