@@ -9,17 +9,31 @@ Between `Message` and what travels: CloudEvents 1.0 in binary mode, attributes i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from tickrelay_messaging.errors import UndecodableMessage
-from tickrelay_messaging.message import MAX_BODY, MAX_HEADERS, Message
+from tickrelay_messaging.message import MAX_BODY, MAX_HEADERS, NO_HEADERS, Draft, Message
 
 SPEC_VERSION = "1.0"
 _SHORT = ("ce_", "ce-")
 _LONG = ("cloudEvents_", "cloudEvents:")
 _CONTENT_TYPE = "content-type"
+_ATTRIBUTES = (
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "time",
+    "subject",
+    "partitionkey",
+    "deliverat",
+    "expires",
+)
+"""In the order in which `decode` takes them."""
 
 
 @lru_cache(16)
@@ -64,51 +78,82 @@ def decode(headers: Mapping[str, str], body: bytes) -> Message:
     Raises:
         UndecodableMessage: no CloudEvents attributes, one of them missing or malformed, or over a limit.
     """
-    attributes, others = _split(headers)
-    _check(attributes, headers, body)
-    take = attributes.pop
-    content_type = take("datacontenttype", None)
-    return Message(
-        id=take("id"),
-        source=take("source"),
-        type=take("type"),
-        body=body,
-        content_type=others.pop(_CONTENT_TYPE, content_type),
-        time=_instant("time", take("time", None)),
-        subject=take("subject", None),
-        key=take("partitionkey", None),
-        deliver_at=_instant("deliverat", take("deliverat", None)),
-        expires=_instant("expires", take("expires", None)),
-        extensions=attributes,
-        headers=others,
+    layout = _layout(tuple(headers))
+    values = (*headers.values(), None)
+    version, id_, source, type_, time, subject, key, deliver_at, expires, content_type = layout.attributes(
+        values
+    )
+    if version != SPEC_VERSION or not (id_ and source and type_):
+        raise _not_an_event(version, {"id": id_, "source": source, "type": type_})
+    if len(body) > MAX_BODY:
+        raise UndecodableMessage(f"body of {len(body):,} bytes is over the limit of {MAX_BODY:,}")
+    if layout.size + len("".join(headers.values())) > 2 * MAX_HEADERS:
+        raise UndecodableMessage(f"headers are over the limit of {2 * MAX_HEADERS:,} characters")
+    draft = Draft()
+    draft.id, draft.source, draft.type, draft.subject, draft.key = id_, source, type_, subject, key
+    draft.body, draft.content_type = body, content_type
+    draft.time = None if time is None else _instant("time", time)
+    draft.deliver_at = None if deliver_at is None else _instant("deliverat", deliver_at)
+    draft.expires = None if expires is None else _instant("expires", expires)
+    draft.extensions = {name: values[place] for name, place in layout.extensions} or NO_HEADERS
+    draft.headers = {name: values[place] for name, place in layout.headers} or NO_HEADERS
+    return draft.finished()
+
+
+class _Layout(NamedTuple):
+    """
+    Where headers of certain names have what a message needs.
+
+    Attributes:
+        attributes: picks those of `_ATTRIBUTES` and the content type out of the values and a None behind them.
+        extensions: name and place of each further attribute.
+        headers: name and place of each header that is no attribute.
+        size: of all names.
+    """
+
+    attributes: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    extensions: tuple[tuple[str, int], ...]
+    headers: tuple[tuple[str, int], ...]
+    size: int
+
+
+@lru_cache(256)
+def _layout(names: tuple[str, ...]) -> _Layout:
+    """Remembered, as a publisher's messages mostly have the same names; not too many, as they may be long."""
+    attributes, others = _split(names)
+    content_type = attributes.pop("datacontenttype", -1)
+    content_type = others.pop(_CONTENT_TYPE, content_type)
+    places = [attributes.pop(name, -1) for name in _ATTRIBUTES]
+    return _Layout(
+        itemgetter(*places, content_type),
+        tuple(attributes.items()),
+        tuple(others.items()),
+        sum(map(len, names)),
     )
 
 
-def _split(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """CloudEvents attributes by their bare names, and the other headers."""
-    attributes: dict[str, str] = {}
-    others: dict[str, str] = {}
-    for name, value in headers.items():
+def _split(names: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Places of CloudEvents attributes by their bare names, and of the other headers."""
+    attributes: dict[str, int] = {}
+    others: dict[str, int] = {}
+    for place, name in enumerate(names):
         start = name[:3]
         if start in _SHORT:
-            attributes[name[3:]] = value
+            attributes[name[3:]] = place
         elif start == "clo" and name.startswith(_LONG):
-            attributes[name[12:]] = value
+            attributes[name[12:]] = place
         else:
-            others[_CONTENT_TYPE if name == "Content-Type" else name] = value
+            others[_CONTENT_TYPE if name == "Content-Type" else name] = place
     return attributes, others
 
 
-def _check(attributes: dict[str, str], headers: Mapping[str, str], body: bytes) -> None:
-    if attributes.pop("specversion", None) != SPEC_VERSION:
-        raise UndecodableMessage("not a CloudEvents 1.0 message: no header ce_specversion with the value 1.0")
-    for name in ("id", "source", "type"):
-        if not attributes.get(name):
-            raise UndecodableMessage(f"not a CloudEvents 1.0 message: attribute {name} is missing or empty")
-    if len(body) > MAX_BODY:
-        raise UndecodableMessage(f"body of {len(body):,} bytes is over the limit of {MAX_BODY:,}")
-    if len("".join(headers)) + len("".join(headers.values())) > 2 * MAX_HEADERS:
-        raise UndecodableMessage(f"headers are over the limit of {2 * MAX_HEADERS:,} characters")
+def _not_an_event(version: str | None, needed: Mapping[str, str | None]) -> UndecodableMessage:
+    if version != SPEC_VERSION:
+        return UndecodableMessage(
+            "not a CloudEvents 1.0 message: no header ce_specversion with the value 1.0"
+        )
+    name = next(name for name, value in needed.items() if not value)
+    return UndecodableMessage(f"not a CloudEvents 1.0 message: attribute {name} is missing or empty")
 
 
 def _text(instant: datetime) -> str:
@@ -118,9 +163,7 @@ def _text(instant: datetime) -> str:
     return instant.isoformat() if instant.microsecond else instant.isoformat("T", "microseconds")
 
 
-def _instant(name: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
+def _instant(name: str, text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Never
 
 from tickrelay_messaging.errors import InvalidMessage, UndecodableMessage
@@ -39,14 +40,23 @@ def loads(body: bytes) -> Any:
     try:
         if _is_too_deep(body):
             raise UndecodableMessage(f"body is nested deeper than {MAX_DEPTH} levels")
-        data = _decoder.decode(body.decode())
-        if b"\\ud" in body or b"\\uD" in body:
+        data = _read(body.decode())
+        if b"\\" in body and (b"\\ud" in body or b"\\uD" in body):
             _encoder.encode(data).encode()  # fails where an escape is only one half of a surrogate pair
     except (ValueError, RecursionError) as error:
         if isinstance(error, UndecodableMessage):
             raise
         raise UndecodableMessage(f"body is not strict JSON: {error}") from error
     return data
+
+
+def _read(text: str) -> Any:
+    """As the decoder reads it, but for space around the text: two thirds of its time go into looking for that."""
+    try:
+        data, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return data if end == len(text) else _decoder.decode(text)
 
 
 def _is_too_deep(body: bytes) -> bool:
@@ -96,3 +106,5 @@ _NO_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^][{}"]++', re.DOTALL)
 """Whole strings, and whatever else is no bracket. A quote left over is a string without an end, refused later."""
 _encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]  # the stub lacks it
+"""Reads one value and says where it ends; raises StopIteration where there is none."""

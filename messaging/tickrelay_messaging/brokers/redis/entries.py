@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from tickrelay_messaging.brokers.lanes import lane_of
 from tickrelay_messaging.brokers.redis.wire import pack as pack_command
@@ -62,13 +63,18 @@ def unpack(fields: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
     body, so that it can't be decoded and yet nothing of it is lost.
     """
     if len(fields) > 1 and fields[-2] == BODY:
-        flat = b"\0".join(fields[:-2]).decode("utf-8", "backslashreplace").split("\0")
-        if len(flat) == len(fields) - 2:
-            if flat[0].startswith(_OURS):
-                return _without_ours(flat), fields[-1]
-            parts = iter(flat)
-            return dict(zip(parts, parts, strict=True)), fields[-1]
+        names = _names(b"\0".join(fields[:-2:2]))
+        values = b"\0".join(fields[1:-2:2]).decode("utf-8", "backslashreplace").split("\0")
+        if len(values) == len(names):
+            headers = dict(zip(names, values))  # noqa: B905 - just compared, and saying so takes a sixth of the time
+            return (_without_ours(headers) if names[0].startswith(_OURS) else headers), fields[-1]
     return _unpack_foreign(fields)
+
+
+@lru_cache(256)
+def _names(joined: bytes) -> list[str]:
+    """Remembered, as a publisher's entries mostly have the same names; not too many, as they may be long."""
+    return joined.decode("utf-8", "backslashreplace").split("\0") if joined else []
 
 
 def _unpack_foreign(fields: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
@@ -83,13 +89,9 @@ def _unpack_foreign(fields: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
     return {}, json.dumps(headers, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
-def _without_ours(flat: Sequence[str]) -> dict[str, str]:
-    if flat[0] == _LANE:
-        flat = flat[2:]
-    if flat and flat[0] == _TOGETHER:
-        return _together(flat[1])
-    parts = iter(flat)
-    return dict(zip(parts, parts, strict=True))
+def _without_ours(headers: dict[str, str]) -> dict[str, str]:
+    headers.pop(_LANE, None)
+    return _together(headers[_TOGETHER]) if _TOGETHER in headers else headers
 
 
 def _together(text: str) -> dict[str, str]:
