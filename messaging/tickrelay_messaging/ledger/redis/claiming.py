@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tickrelay_messaging.errors import LedgerUnavailable
@@ -20,7 +21,6 @@ from tickrelay_messaging.message import Message
 CHUNK = 512
 """Messages in one script, so that no other waits long."""
 _OUTCOMES = {
-    "R": Outcome.RUN,
     "U": Outcome.DUPLICATE,
     "P": Outcome.PARKED,
     "M": Outcome.MISMATCH,
@@ -28,6 +28,27 @@ _OUTCOMES = {
     "V": Outcome.REVOKED,
     "S": Outcome.SKIPPED,
 }
+
+
+_RUN = Outcome.RUN
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Who asks for which messages; `keys` are those of `messages`."""
+
+    owner: Owner
+    route: Route
+    rule: KeyRule
+    keys: Sequence[bytes]
+    messages: Sequence[Message]
+
+    def is_plain(self) -> bool:
+        """Whether all that must be told of each is its id."""
+        return self.rule is KeyRule.NONE and all(
+            message.expires is None and message.deliver_at is None and "scheduleid" not in message.extensions
+            for message in self.messages
+        )
 
 
 class Claiming:
@@ -44,7 +65,7 @@ class Claiming:
         claims: list[Claim] = []
         for at in range(0, len(messages), CHUNK):
             claims += self._claim(owner, route, messages[at : at + CHUNK], rule)
-        running = sum(claim.outcome is Outcome.RUN for claim in claims)
+        running = sum([claim.outcome is _RUN for claim in claims])
         self._store.losses.claimed({route: running})
         return claims
 
@@ -58,36 +79,55 @@ class Claiming:
 
     def _claim(self, owner: Owner, route: Route, messages: Sequence[Message], rule: KeyRule) -> list[Claim]:
         keys = [key_of(route, message.source, message.id) for message in messages]
-        claims: list[Claim | None] = [None] * len(messages)
+        claims: dict[int, Claim] = {}
         wanted: Sequence[int] = range(len(messages))
+        asked = _Question(owner, route, rule, keys, messages)
         needed = False
         while wanted:
-            packed = [self._packed(route, messages[place], rule, needed=needed) for place in wanted]
-            heads = [keys[place] + own for place, (own, _) in zip(wanted, packed, strict=True)]
-            if self._doubtful:
-                packed = [
-                    (own, self._doubted(owner, keys[place], about))
-                    for place, (own, about) in zip(wanted, packed, strict=True)
-                ]
-            specials = [
-                _special(about, messages[place], keys[place], needed=needed)
-                for place, (_, about) in zip(wanted, packed, strict=True)
-                if about is not None
-            ]
-            marks = "".join("." if about is None else "s" for _, about in packed)
             try:
-                fence, letters = self._ask(owner, route, (marks, *heads, *specials))
+                fence, letters = self._ask(owner, route, self._packed_all(asked, wanted, needed=needed))
             except LedgerUnavailable:
                 self._doubtful.update({(owner.number, keys[place]): self._fence for place in wanted})
                 raise
-            asked = list(zip(wanted, letters, strict=True))
-            for place, letter in asked:
-                if letter != "N":
-                    self._doubtful.pop((owner.number, keys[place]), None)
-                    claims[place] = _claim(route, keys[place], messages[place], letter, fence)
-            wanted = [place for place, letter in asked if letter == "N"]
+            wanted = self._answered(asked, fence, zip(wanted, letters, strict=True), claims)
             needed = True
-        return [claim for claim in claims if claim is not None]
+        return [claims[place] for place in range(len(messages))] if needed else []
+
+    def _answered(
+        self, asked: _Question, fence: int, answers: Iterable[tuple[int, str]], claims: dict[int, Claim]
+    ) -> list[int]:
+        """Add the claims that the letters stand for; returns the places to ask for again."""
+        route, keys, messages = asked.route, asked.keys, asked.messages
+        again: list[int] = []
+        for place, letter in answers:
+            if letter == "R":
+                claims[place] = Claim(_RUN, route, keys[place], messages[place], fence)
+            elif letter == "N":
+                again.append(place)
+            else:
+                claims[place] = _not_to_run(route, keys[place], messages[place], letter)
+        for place in claims if self._doubtful else ():
+            self._doubtful.pop((asked.owner.number, keys[place]), None)
+        return again
+
+    def _packed_all(self, asked: _Question, wanted: Sequence[int], *, needed: bool) -> Sequence[bytes | str]:
+        """What the script is told of messages: a letter each, a row each, and what is special of some."""
+        if not needed and not self._doubtful and asked.is_plain():
+            names = self._names
+            rows = [
+                key + tail(names, message) for key, message in zip(asked.keys, asked.messages, strict=True)
+            ]
+            return ("." * len(rows), *rows)
+        marks, rows, specials = "", [], []
+        for place in wanted:
+            key, message = asked.keys[place], asked.messages[place]
+            own, about = self._packed(asked.route, message, asked.rule, needed=needed)
+            about = self._doubted(asked.owner, key, about)
+            rows.append(key + own)
+            marks += "." if about is None else "s"
+            if about is not None:
+                specials.append(_special(about, message, key, needed=needed))
+        return (marks, *rows, *specials)
 
     def _ask(self, owner: Owner, route: Route, packed: Sequence[bytes | str]) -> tuple[int, str]:
         fence, letters = self._store.run_as(
@@ -105,7 +145,7 @@ class Claiming:
 
     def _doubted(self, owner: Owner, key: bytes, about: dict[str, Any] | None) -> dict[str, Any] | None:
         """If no answer came when this was claimed before: a claim above that fence is this owner's to be told again."""
-        fence = self._doubtful.get((owner.number, key))
+        fence = self._doubtful.get((owner.number, key)) if self._doubtful else None
         return about if fence is None else {**(about or {}), "a": str(fence)}
 
     def _packed(
@@ -139,10 +179,8 @@ def _special(about: dict[str, Any], message: Message, key: bytes, *, needed: boo
     return special(about, payload_of(message))
 
 
-def _claim(route: Route, key: bytes, message: Message, letter: str, fence: int) -> Claim:
+def _not_to_run(route: Route, key: bytes, message: Message, letter: str) -> Claim:
     outcome = _OUTCOMES[letter]
-    if outcome is Outcome.RUN:
-        return Claim(outcome, route, key, message, fence)
     if outcome is Outcome.MISMATCH:
         return Claim(outcome, route, other_payload_key(key, message.extensions["digest"]), message)
     return Claim(outcome, route, key, message)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import Any
@@ -23,6 +24,7 @@ _HEADER = Struct("<QIHHBBBd")
 _SIZE = Struct("<I")
 _SHORT = Struct("<H")
 _NO_DIGEST = bytes(6)
+_NOTHING = _SHORT.pack(0)
 _STACK_LIMIT = 16_000
 _TEXT_LIMIT = 2_000
 _MOST = 10_000
@@ -31,11 +33,13 @@ _MOST = 10_000
 def tail(names: Names, message: Message, extras: bytes = b"") -> bytes:
     """What a row ends with: all that is the message's own."""
     extensions = message.extensions
-    batch, digest = extensions.get("batchid"), extensions.get("digest")
+    batch = extensions.get("batchid")
     start = names.memo.get((batch, message.source)) or _start(names, batch, message.source)
-    if digest:
+    if "digest" in extensions and (digest := extensions["digest"]):
         start = bytes((start[0] + 2,)) + start[1:4] + short_digest(digest) + start[10:]
-    return b"%s%s%s%s" % (start, _SHORT.pack(len(extras)), extras, message.id.encode())
+    if extras:
+        return b"%s%s%s%s" % (start, _SHORT.pack(len(extras)), extras, message.id.encode())
+    return start + _NOTHING + message.id.encode()
 
 
 def _start(names: Names, batch: str | None, source: str) -> bytes:
@@ -51,7 +55,13 @@ def _start(names: Names, batch: str | None, source: str) -> bytes:
 def short_digest(digest: str) -> bytes:
     """Two bytes for the key it was made with, four for the rest."""
     key, _, rest = digest.partition(":")
-    return blake2b(key.encode(), digest_size=2).digest() + blake2b(rest.encode(), digest_size=4).digest()
+    return _short_key(key) + blake2b(rest.encode(), digest_size=4).digest()
+
+
+@lru_cache(256)
+def _short_key(key: str) -> bytes:
+    """Remembered, as there are few."""
+    return blake2b(key.encode(), digest_size=2).digest()
 
 
 def extras(route: Route, message: Message, rule: KeyRule) -> dict[str, Any]:

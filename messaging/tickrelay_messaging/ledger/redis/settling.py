@@ -8,6 +8,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Any
 
 from tickrelay_messaging.errors import ConfigurationError
@@ -19,14 +20,16 @@ from tickrelay_messaging.ledger.redis.names import Names
 from tickrelay_messaging.ledger.redis.packing import failure_line, payload_of, special
 from tickrelay_messaging.ledger.redis.scripts import SETTLE
 
+_DONE = Verdict.DONE
+_PLAINLY_DONE = ord("D")
 _LETTERS = {
-    Verdict.DONE: ord("D"),
     Verdict.RETRY: ord("T"),
     Verdict.DEAD: ord("X"),
     Verdict.RELEASE: ord("B"),
     Verdict.CRASHED: ord("C"),
 }
 _REFUSED = ord("0")
+_HEAD = Struct("<BQ4s16s")
 
 
 class Settling:
@@ -39,33 +42,34 @@ class Settling:
     def settle(self, owner: Owner, settlements: Sequence[Settlement]) -> list[bool]:
         """See `Ledger.settle`."""
         results: list[bool] = []
+        if any(item.commands for item in settlements):
+            settlements = [_allowed(item) for item in settlements]
         for at in range(0, len(settlements), CHUNK):
-            results += self._settle(owner, [_allowed(item) for item in settlements[at : at + CHUNK]])
+            results += self._settle(owner, settlements[at : at + CHUNK])
         return results
 
     def _settle(self, owner: Owner, settlements: Sequence[Settlement]) -> list[bool]:
         number = owner.number.to_bytes(4, "little")
-        plain = [item.verdict is Verdict.DONE and not item.commands for item in settlements]
-        heads = b"".join(
-            [
-                b"%c%s%s%s" % (_letter(item), item.claim.fence.to_bytes(8, "little"), number, item.claim.key)
-                for item in settlements
-            ]
-        )
-        specials = [_special(item) for item, is_plain in zip(settlements, plain, strict=True) if not is_plain]
-        page = (
-            self._page([item.claim for item in settlements])
-            if Verdict.DONE in _verdicts(settlements)
-            else b""
-        )
-        letters = self._store.run(SETTLE, owner.name, page, heads, *specials)
-        self._settled(
-            [item.claim for item, letter in zip(settlements, letters, strict=True) if letter != _REFUSED]
-        )
-        return [letter != _REFUSED for letter in letters]
+        claims = [item.claim for item in settlements]
+        letters = [_letter(item) for item in settlements]
+        heads = [
+            _HEAD.pack(letter, claim.fence, number, claim.key)
+            for letter, claim in zip(letters, claims, strict=True)
+        ]
+        specials = [
+            _special(item)
+            for item, letter in zip(settlements, letters, strict=True)
+            if letter != _PLAINLY_DONE
+        ]
+        page = self._page(claims) if any(item.verdict is _DONE for item in settlements) else b""
+        answer = self._store.run(SETTLE, owner.name, page, b"".join(heads), *specials)
+        accepted = [letter != _REFUSED for letter in answer]
+        self._settled(claims, accepted)
+        return accepted
 
-    def _settled(self, claims: Sequence[Claim]) -> None:
-        by_object = Counter(id(claim.route) for claim in claims)  # a route itself is slow to hash
+    def _settled(self, claims: Sequence[Claim], accepted: Sequence[bool]) -> None:
+        # A route itself is slow to hash; mostly all claims have the same one.
+        by_object = Counter([id(claim.route) for claim, is_ok in zip(claims, accepted, strict=True) if is_ok])
         routes = {id(claim.route): claim.route for claim in claims}
         for name, number in by_object.items():
             self._store.losses.claimed({routes[name]: -number})
@@ -86,10 +90,6 @@ class Settling:
         return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 1)
 
 
-def _verdicts(settlements: Sequence[Settlement]) -> set[Verdict]:
-    return {item.verdict for item in settlements}
-
-
 def _short(values: Sequence[Any], translate: Callable[[Any], Any]) -> Any:
     """A column: one value where all are the same."""
     if values.count(values[0]) == len(values):
@@ -99,8 +99,6 @@ def _short(values: Sequence[Any], translate: Callable[[Any], Any]) -> Any:
 
 def _allowed(item: Settlement) -> Settlement:
     """One message's commands that aren't allowed mustn't keep its batch: it dies of them."""
-    if not item.commands:
-        return item
     try:
         commands.packed(item.commands)
     except ConfigurationError as error:
@@ -110,7 +108,9 @@ def _allowed(item: Settlement) -> Settlement:
 
 
 def _letter(item: Settlement) -> int:
-    return ord("E") if item.commands and item.verdict is Verdict.DONE else _LETTERS[item.verdict]
+    if item.verdict is _DONE:
+        return ord("E") if item.commands else _PLAINLY_DONE
+    return _LETTERS[item.verdict]
 
 
 def _special(item: Settlement) -> bytes:
