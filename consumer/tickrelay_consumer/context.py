@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID, uuid5
 
@@ -41,27 +40,54 @@ class StepStore(Protocol):
         """Remember it durably; a name that is known keeps its first result."""
 
 
-@dataclass(slots=True)
 class Context:
     """
     What a handler is given beside its message.
 
     Attributes:
-        attempt: 1 for the first.
-        fence: only grows for one message; hand it to a store that can refuse an older one.
-        route: queue, group and handler.
-        ambiguous: an earlier attempt may have had its effect: its process died, or it ran past its timeout.
-        commands: what `redis` was told.
+        commands: what `redis` was told; None where the handler has no `redis`.
+
+    Args:
+        claim: the message in this handler's hands.
+        transaction: of `effect="transaction"`.
+        steps: where `step` looks, asked for once it is called: most handlers never do.
+        records: whether it has `redis`.
     """
 
-    route: Route
-    attempt: int
-    fence: int
-    _claim: Claim = field(repr=False)
-    _transaction: Transaction | None = field(default=None, repr=False)
-    _steps: StepStore | None = field(default=None, repr=False)
-    _published: int = field(default=0, repr=False)
-    commands: list[tuple[Argument, ...]] | None = field(default=None, repr=False)
+    __slots__ = ("_claim", "_open_steps", "_published", "_steps", "_transaction", "commands")
+
+    def __init__(
+        self,
+        claim: Claim,
+        *,
+        transaction: Transaction | None = None,
+        steps: Callable[[Claim], StepStore] | None = None,
+        records: bool = False,
+    ) -> None:
+        self._claim = claim
+        self._transaction = transaction
+        self._open_steps = steps
+        self._steps: StepStore | None = None
+        self._published = 0
+        self.commands: list[tuple[Argument, ...]] | None = [] if records else None
+
+    def __repr__(self) -> str:
+        return f"Context(route={self.route!r}, attempt={self.attempt}, fence={self.fence})"
+
+    @property
+    def route(self) -> Route:
+        """Queue, group and handler."""
+        return self._claim.route
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first."""
+        return self._claim.attempt
+
+    @property
+    def fence(self) -> int:
+        """Only grows for one message; hand it to a store that can refuse an older one."""
+        return self._claim.fence
 
     @property
     def idempotency_key(self) -> str:
@@ -70,7 +96,7 @@ class Context:
 
     @property
     def ambiguous(self) -> bool:
-        """See the class."""
+        """An earlier attempt may have had its effect: its process died, or it ran past its timeout."""
         return self._claim.ambiguous
 
     @property
@@ -122,7 +148,7 @@ class Context:
             InvalidMessage: the result isn't JSON; the step counts as not done.
             ClaimLost: another consumer has taken over.
         """
-        steps = self._own(self._steps, "step", "external")
+        steps = self._own_steps("step")
         known = steps.get(name)
         if known is None:
             known = strict_json.dumps(function())
@@ -131,7 +157,7 @@ class Context:
 
     async def astep(self, name: str, function: Callable[[], Awaitable[Any]]) -> Any:
         """`step` for an `async def` handler: `await ctx.astep("charge", lambda: charge(order))`."""
-        steps = self._own(self._steps, "astep", "external")
+        steps = self._own_steps("astep")
         known = await asyncio.to_thread(steps.get, name)
         if known is None:
             known = strict_json.dumps(await function())
@@ -147,18 +173,10 @@ class Context:
         """
         self._own(self.commands, "redis", "redis").append((name, *arguments))
 
-    @classmethod
-    def of(
-        cls,
-        claim: Claim,
-        *,
-        transaction: Transaction | None = None,
-        steps: StepStore | None = None,
-        records: bool = False,
-    ) -> Context:
-        """For one claim; with what its handler's effect allows."""
-        commands: list[tuple[Argument, ...]] | None = [] if records else None
-        return cls(claim.route, claim.attempt, claim.fence, claim, transaction, steps, commands=commands)
+    def _own_steps(self, what: str) -> StepStore:
+        if self._steps is None:
+            self._steps = self._own(self._open_steps, what, "external")(self._claim)
+        return self._steps
 
     def _next_id(self) -> str:
         self._published += 1

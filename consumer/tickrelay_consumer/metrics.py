@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -42,8 +42,12 @@ class Histogram(Collector):
         counts = self._counts.get(route)
         if counts is None:
             counts = self._counts[route] = [0] * (len(self._bounds) + 1)
-        for value in values:
-            counts[bisect_left(self._bounds, value)] += 1
+        ordered, below = sorted(values), 0
+        for place, bound in enumerate(self._bounds):
+            up_to = bisect_right(ordered, bound)
+            counts[place] += up_to - below
+            below = up_to
+        counts[-1] += len(ordered) - below
         self._sums[route] = self._sums.get(route, 0.0) + sum(values)
 
     def describe(self) -> Iterator[HistogramMetricFamily]:

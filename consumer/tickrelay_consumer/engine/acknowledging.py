@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from tickrelay_consumer.engine.shared import Shared
@@ -17,7 +18,7 @@ class Acknowledger:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._owed: dict[Subscription, list[Delivery]] = {}
+        self._owed: defaultdict[Subscription, list[Delivery]] = defaultdict(list)
 
     def __bool__(self) -> bool:
         """Whether something is owed."""
@@ -26,10 +27,7 @@ class Acknowledger:
     def add(self, finished: Iterable[Received]) -> None:
         """These are every handler's no more."""
         for one in finished:
-            owed = self._owed.get(one.subscription)
-            if owed is None:
-                owed = self._owed[one.subscription] = []
-            owed.append(one.delivery)
+            self._owed[one.subscription].append(one.delivery)
 
     def flush(self) -> bool:
         """Acknowledge what is owed, a round trip a subscription; returns whether nothing is left."""

@@ -18,7 +18,7 @@ from tickrelay_consumer.engine.relay import Relay
 from tickrelay_consumer.engine.settler import Settler
 from tickrelay_consumer.engine.shared import Shared
 from tickrelay_consumer.engine.sweeper import Sweeper
-from tickrelay_consumer.engine.work import Work
+from tickrelay_consumer.engine.work import Work, take_received
 from tickrelay_consumer.handlers import Effect, Handler
 from tickrelay_messaging.failpoints import failpoint
 
@@ -121,5 +121,5 @@ class Engine:
         self._holder.hold_old()
 
     def _claim_again(self, work: Work) -> None:
-        if (received := work.take_received()) is not None:
+        if (received := take_received(work)) is not None:
             self._fetchers[work.handler.queue].claim_again(received)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from tickrelay_consumer.breaker import PLENTY
 from tickrelay_consumer.engine.acknowledging import Acknowledger
 from tickrelay_consumer.engine.shared import LONGEST_PAUSE, Shared
-from tickrelay_consumer.engine.work import Received, Work
+from tickrelay_consumer.engine.work import Received, Work, hand_out
 from tickrelay_consumer.handlers import Handler
 from tickrelay_consumer.policy import IN_ORDER
 from tickrelay_messaging import envelope
@@ -26,8 +26,9 @@ from tickrelay_messaging.failpoints import failpoint
 from tickrelay_messaging.ledger.records import Claim, Failure, Outcome, Owner
 from tickrelay_messaging.message import Message
 
-Decoded = tuple[Received, Message]
+Broken = list[tuple[Received, MessageError]]
 Answer = TypeVar("Answer")
+_RUN = Outcome.RUN
 
 
 class Fetcher:
@@ -55,6 +56,8 @@ class Fetcher:
         self._in_order: AbstractContextManager[object] = shared.in_order if is_ordered else nullcontext()
         self._again: SimpleQueue[Received] = SimpleQueue()
         self._acknowledger = Acknowledger(shared)
+        self._count_received = shared.metrics.received.labels(queue, shared.group)
+        self._count_undecodable = shared.metrics.undecodable.labels(queue, shared.group)
         self._errors = 0
         self._broker = shared.broker
         self._is_deaf = self._is_their_turn = False
@@ -112,8 +115,8 @@ class Fetcher:
         self._shared.progress = time.monotonic()
         if taken:
             self.received += len(taken)
-            self._shared.metrics.received.labels(self.queue, self._shared.group).inc(len(taken))
-            self._take([Received(subscription, delivery) for delivery in taken], Counter())
+            self._count_received.inc(len(taken))
+            self._take([Received(subscription, delivery) for delivery in taken], given_up=[])
             self.heard = time.monotonic()
 
     def _wait_for_room(self) -> int:
@@ -151,48 +154,31 @@ class Fetcher:
         while len(found) < room and not self._again.empty():
             found.append(self._again.get())
         if found:
-            given_up = Counter(map(id, found))
-            self._take(list({id(received): received for received in found}.values()), given_up)
+            self._take(list(dict.fromkeys(found)), given_up=found)
 
-    def _take(self, deliveries: Sequence[Received], given_up: Counter[int]) -> None:
+    def _take(self, deliveries: Sequence[Received], given_up: Sequence[Received]) -> None:
         """
         Claim for every handler; until the ledger has answered for all, the deliveries stay in this thread's hands.
 
         Args:
-            given_up: how many handlers are through with a delivery (by its `id()`), beside those that now ask.
+            given_up: each delivery as often as handlers are through with it, beside those that now ask.
         """
-        good, broken = _decode(deliveries)
+        good, messages, broken = _decode(deliveries)
         failpoint("consumer.after_decode")
         if not self._admit(len(good) * len(self._handlers)):
             return
         with self._in_order:
-            self._claim_and_dispatch(good, broken, given_up)
+            works = self._claim(good, messages)
+            if works is not None and self._bury(broken):
+                failpoint("consumer.after_claim")
+                self._acknowledger.add(hand_out(good, works, given_up))
+                self._acknowledger.add([received for received, _ in broken])
+                self._dispatch(works)
         if self._acknowledger:
             self._acknowledger.flush()
             failpoint("consumer.after_park")
 
-    def _claim_and_dispatch(
-        self,
-        good: Sequence[Decoded],
-        broken: Sequence[tuple[Received, MessageError]],
-        given_up: Counter[int],
-    ) -> None:
-        works = self._claim(good)
-        if works is None or not self._bury(broken):
-            return
-        failpoint("consumer.after_claim")
-        taken = Counter(id(work.received) for work in works)
-        self._acknowledger.add(
-            [
-                received
-                for received, _ in good
-                if received.change(taken[id(received)] - given_up[id(received)])
-            ]
-        )
-        self._acknowledger.add(received for received, _ in broken)
-        self._dispatch(works)
-
-    def _claim(self, good: Sequence[Decoded]) -> list[Work] | None:
+    def _claim(self, good: Sequence[Received], messages: Sequence[Message]) -> list[Work] | None:
         """
         None if the consumer stops before all is claimed; what is claimed already is released with its owner.
 
@@ -201,13 +187,13 @@ class Fetcher:
         """
         works: list[Work] = []
         for handler in self._handlers:
-            claims = self._ask(partial(self._claim_for, handler, [message for _, message in good]))
+            claims = self._ask(partial(self._claim_for, handler, messages))
             if claims is None:
                 return None
             works += [
                 Work(claim, handler, received)
-                for claim, (received, _) in zip(claims, good, strict=True)
-                if claim.outcome is Outcome.RUN
+                for claim, received in zip(claims, good, strict=True)
+                if claim.outcome is _RUN
             ]
         self._shared.load.remove(len(good) * len(self._handlers) - len(works))
         self._shared.gates.book(works)
@@ -243,18 +229,18 @@ class Fetcher:
         return claims
 
     def _count(self, handler: Handler, claims: Sequence[Claim]) -> None:
-        for outcome, number in Counter(claim.outcome for claim in claims).items():
+        for outcome, number in Counter([claim.outcome for claim in claims]).items():
             labels = (handler.queue, self._shared.group, handler.name, outcome.value)
             self._shared.metrics.claims.labels(*labels).inc(number)
 
-    def _bury(self, broken: Sequence[tuple[Received, MessageError]]) -> bool:
+    def _bury(self, broken: Broken) -> bool:
         """A message that can't be read is a dead letter for every handler, and never blocks what is behind it."""
         if broken and self._ask(lambda _: self._bury_all(broken)) is None:
             return False
-        self._shared.metrics.undecodable.labels(self.queue, self._shared.group).inc(len(broken))
+        self._count_undecodable.inc(len(broken))
         return True
 
-    def _bury_all(self, broken: Sequence[tuple[Received, MessageError]]) -> bool:
+    def _bury_all(self, broken: Broken) -> bool:
         """Again is no harm: the ledger knows them by their place on the queue."""
         for handler in self._handlers:
             for received, error in broken:
@@ -269,15 +255,18 @@ def _close_all(old: Sequence[Subscription | Broker]) -> None:
             one.close()
 
 
-def _decode(deliveries: Sequence[Received]) -> tuple[list[Decoded], list[tuple[Received, MessageError]]]:
-    good: list[Decoded] = []
-    broken: list[tuple[Received, MessageError]] = []
+def _decode(deliveries: Sequence[Received]) -> tuple[list[Received], list[Message], Broken]:
+    """Those that are readable, their messages, and the others."""
+    good: list[Received] = []
+    messages: list[Message] = []
+    broken: Broken = []
     for received in deliveries:
         try:
-            good.append((received, _message(received.delivery)))
+            messages.append(_message(received.delivery))
+            good.append(received)
         except MessageError as error:
             broken.append((received, error))
-    return good, broken
+    return good, messages, broken
 
 
 def _message(delivery: Delivery) -> Message:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from tickrelay_consumer.engine.acknowledging import Acknowledger
 from tickrelay_consumer.engine.shared import Shared
-from tickrelay_consumer.engine.work import Work
+from tickrelay_consumer.engine.work import Work, take_back
 
 
 class Holder:
@@ -23,23 +23,23 @@ class Holder:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._lock = threading.Lock()
-        self._since: dict[int, tuple[float, Work]] = {}
+        self._since: dict[Work, float] = {}
         self._acknowledger = Acknowledger(shared)
         self._patience = shared.limits.lease / 3
         self._looked = time.monotonic()
 
     def add(self, works: Sequence[Work]) -> None:
-        """They are in hand from now on."""
-        now = time.monotonic()
-        fresh = {id(work): (now, work) for work in works if work.received is not None}
+        """They are in hand from now on; all of them came from the broker."""
+        fresh = dict.fromkeys(works, time.monotonic())
         with self._lock:
             self._since.update(fresh)
 
     def remove(self, works: Sequence[Work]) -> None:
         """They aren't any more."""
+        forget = self._since.pop
         with self._lock:
             for work in works:
-                self._since.pop(id(work), None)
+                forget(work, None)
 
     def hold_old(self) -> None:
         """Store what has been in hand for a third of the lease, and acknowledge it."""
@@ -48,7 +48,7 @@ class Holder:
             return
         self._looked = now
         with self._lock:
-            old = [work for since, work in self._since.values() if now - since > self._patience]
+            old = [work for work, since in self._since.items() if now - since > self._patience]
         for at in range(0, len(old), self._shared.limits.batch):
             self._hold(old[at : at + self._shared.limits.batch])
         if self._acknowledger:
@@ -56,8 +56,6 @@ class Holder:
 
     def _hold(self, works: Sequence[Work]) -> None:
         held = self._shared.ledger.hold(self._shared.owner, [work.claim for work in works])
-        for work, is_held in zip(works, held, strict=True):
-            received = work.take_received() if is_held else None
-            if received is not None and received.change(-1):
-                self._acknowledger.add([received])
+        kept = [work for work, is_held in zip(works, held, strict=True) if is_held]
+        self._acknowledger.add(take_back(kept))
         self.remove(works)

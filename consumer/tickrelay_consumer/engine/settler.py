@@ -7,17 +7,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 
 from tickrelay_consumer.engine.acknowledging import Acknowledger
 from tickrelay_consumer.engine.holding import Holder
 from tickrelay_consumer.engine.shared import Shared, log
-from tickrelay_consumer.engine.work import Result, Work
-from tickrelay_consumer.handlers import Handler
+from tickrelay_consumer.engine.work import Result, Work, take_back
 from tickrelay_messaging.errors import ServiceError
 from tickrelay_messaging.failpoints import failpoint
 from tickrelay_messaging.ledger.records import Verdict
 
+_RELEASE = Verdict.RELEASE
 _TRIES_WHEN_STOPPING = 3
 _OWED_SECONDS = 1.0
 """Until an acknowledgement that failed is tried again."""
@@ -94,13 +96,12 @@ class Settler:
         open_ones = [result for result in results if not result.settled]
         answers = self._ask(open_ones)
         failpoint("consumer.after_settle")
-        accepted = [result for result in results if result.settled]
-        for result, ok in zip(open_ones, answers, strict=True):
-            if ok:
-                accepted.append(result)
-            else:
-                self._refuse(result)
-        return accepted
+        if all(answers):
+            return list(results)
+        refused = {result.work for result, ok in zip(open_ones, answers, strict=True) if not ok}
+        for work in refused:
+            self._refuse(work)
+        return [result for result in results if result.work not in refused]
 
     def _ask(self, results: Sequence[Result]) -> list[bool]:
         """Ask until the ledger answers: without its word nothing is acknowledged. Settling twice is safe."""
@@ -118,40 +119,34 @@ class Settler:
                 time.sleep(min(5.0, 0.1 * 2 ** min(attempt, 6)))
         return []
 
-    def _refuse(self, result: Result) -> None:
-        route = result.work.claim.route
+    def _refuse(self, work: Work) -> None:
+        route = work.claim.route
         self._shared.metrics.refused.labels(route.queue, route.group, route.handler).inc()
-        log.warning("result refused: another consumer has taken over", message=result.work.claim.message.id)
-        self._claim_again(result.work)
+        log.warning("result refused: another consumer has taken over", message=work.claim.message.id)
+        self._claim_again(work)
 
     def _acknowledge(self, accepted: Sequence[Result]) -> None:
         """What was released is only the broker's now, so it isn't acknowledged: whoever takes it next does that."""
-        finished = []
         for result in accepted:
-            if result.verdict is Verdict.RELEASE:
+            if result.verdict is _RELEASE:
                 self._claim_again(result.work)
-                continue
-            received = result.work.take_received()
-            if received is not None and received.change(-1):
-                finished.append(received)
-        self._acknowledger.add(finished)
+        ended = [result.work for result in accepted if result.verdict is not _RELEASE]
+        self._acknowledger.add(take_back(ended))
         self._acknowledger.flush()
         failpoint("consumer.after_acknowledge")
 
     def _count(self, results: Sequence[Result]) -> None:
-        by_handler: dict[Handler, list[Result]] = {}
-        for result in results:
-            by_handler.setdefault(result.work.handler, []).append(result)
-        for handler, own in by_handler.items():
-            self._count_for((handler.queue, self._shared.group, handler.name), own)
+        for handler, own in groupby(results, attrgetter("work.handler")):
+            self._count_for((handler.queue, self._shared.group, handler.name), list(own))
 
     def _count_for(self, route: tuple[str, str, str], results: Sequence[Result]) -> None:
         metrics = self._shared.metrics
-        for verdict, number in Counter([result.verdict for result in results]).items():
+        verdicts = Counter([result.verdict for result in results])
+        for verdict, number in verdicts.items():
             metrics.settled.labels(*route, verdict.value).inc(number)
         metrics.duration.observe(route, [one.seconds for one in results if one.seconds is not None])
         metrics.latency.observe(route, [one.late for one in results if one.late is not None])
-        for result in results:
+        for result in results if Verdict.DEAD in verdicts else ():
             if result.verdict is Verdict.DEAD and (failure := result.failure):
                 log.error(
                     "dead letter",

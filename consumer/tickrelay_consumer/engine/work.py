@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tickrelay_consumer.engine.shared import Shared, log
@@ -19,29 +20,23 @@ from tickrelay_messaging.message import Message
 _counting = threading.Lock()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Received:
     """
     A delivery and how many handlers still have it in hand; at none it is acknowledged.
 
-    The fetcher counts up and the settler counts down, so both do it under one lock.
+    The fetcher counts up (`hand_out`) and the settler down (`take_back`), many at a time, under one lock.
     """
 
     subscription: Subscription
     delivery: Delivery
     _open: int = 0
 
-    def change(self, count: int) -> bool:
-        """So many more handlers (fewer, if negative) have it in hand; returns whether none has now."""
-        with _counting:
-            self._open += count
-            return self._open == 0
 
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Work:
     """
-    A claim to carry out.
+    A claim to carry out; equal to nothing but itself.
 
     Attributes:
         received: the delivery it came from; None if the ledger has the payload.
@@ -51,11 +46,43 @@ class Work:
     handler: Handler
     received: Received | None = None
 
-    def take_received(self) -> Received | None:
-        """The delivery, for the one who asks first; the payload is somebody else's to look after from then on."""
-        with _counting:
-            received, self.received = self.received, None
-            return received
+
+def hand_out(
+    received: Sequence[Received], works: Sequence[Work], given_up: Iterable[Received]
+) -> list[Received]:
+    """
+    Count hands: one more for the delivery of each work, one less each time a delivery was given up.
+
+    Returns:
+        of `received`, those that no handler has in hand.
+    """
+    with _counting:
+        for work in works:
+            if (one := work.received) is not None:
+                one._open += 1  # noqa: SLF001 - only here and in the next, with the lock held
+        for one in given_up:
+            one._open -= 1  # noqa: SLF001
+        return [one for one in received if not one._open]  # noqa: SLF001
+
+
+def take_back(works: Iterable[Work]) -> list[Received]:
+    """Their handlers are through with them; returns the deliveries that nobody has in hand any more."""
+    finished = []
+    with _counting:
+        for work in works:
+            received, work.received = work.received, None
+            if received is not None:
+                received._open -= 1  # noqa: SLF001
+                if not received._open:  # noqa: SLF001
+                    finished.append(received)
+    return finished
+
+
+def take_received(work: Work) -> Received | None:
+    """Its delivery, for the one who asks first; the payload is somebody else's to look after from then on."""
+    with _counting:
+        received, work.received = work.received, None
+        return received
 
 
 Call = list[Work]
@@ -69,22 +96,22 @@ class Result:
     What became of a work.
 
     Attributes:
-        settled: it was settled already, in the handler's own transaction.
         seconds: how long the handler took; None if it wasn't called.
         late: seconds from the message's publication, or its `deliver_at`, to the handler's start.
-        ambiguous: the attempt may have had its effect all the same: it ran past its timeout.
         commands: what is written with its done-mark in one script; see `Settlement`.
+        settled: it was settled already, in the handler's own transaction.
+        ambiguous: the attempt may have had its effect all the same: it ran past its timeout.
     """
 
     work: Work
     verdict: Verdict
+    seconds: float | None = None
+    late: float | None = None
+    commands: Commands = ()
     delay: float = 0.0
     failure: Failure | None = None
     settled: bool = False
-    seconds: float | None = None
-    late: float | None = None
     ambiguous: bool = False
-    commands: Commands = ()
 
     def settlement(self, now: float) -> Settlement:
         """For the ledger; a retry is due `delay` seconds from `now` by its clock."""
@@ -105,7 +132,7 @@ def failed(work: Work, error: BaseException, seconds: float) -> Result:
     delay = work.handler.delay_after(error, work.claim.attempt)
     if delay is None:
         return Result(work, Verdict.DEAD, failure=failure, seconds=seconds)
-    return Result(work, Verdict.RETRY, delay, failure, seconds=seconds)
+    return Result(work, Verdict.RETRY, seconds, delay=delay, failure=failure)
 
 
 def timed_out(shared: Shared, work: Work, seconds: float) -> Result:

@@ -192,7 +192,7 @@ class Life:
             try:
                 with transaction.message(claims):
                     self._reach("consumer.before_handler")
-                    results = self._call(works, lambda work: Context.of(work.claim, transaction=transaction))
+                    results = self._call(works, lambda work: Context(work.claim, transaction=transaction))
                     self._reach("consumer.after_effect")
                     _undo_if_failed(results)
                 for result in results:
@@ -225,7 +225,7 @@ class Life:
         for result in results:
             if result.verdict is Verdict.DONE:
                 claim, handler = result.work.claim, result.work.handler
-                key = Context.of(claim).idempotency_key
+                key = Context(claim).idempotency_key
                 message = claim.message
                 self.done.append(Done(handler.name, message.id, claim.attempt, key, message.data))
 

@@ -19,6 +19,8 @@ from tickrelay_messaging.message import Message
 class Outcome(StrEnum):
     """What a claim answers."""
 
+    __hash__ = str.__hash__  # an Enum's own is written in Python, and each claim is counted
+
     RUN = "run"
     """Yours: carry it out, then settle it with its fence."""
     DUPLICATE = "duplicate"
@@ -62,6 +64,8 @@ class State(StrEnum):
 
 class Verdict(StrEnum):
     """What a consumer settles a claim with."""
+
+    __hash__ = str.__hash__  # as with `Outcome`
 
     DONE = "done"
     RETRY = "retry"

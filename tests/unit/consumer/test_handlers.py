@@ -147,7 +147,7 @@ def test_a_consumer_without_handlers_does_not_start() -> None:
 def _context(handler: str = "h") -> Context:
     route = Route("orders", "default", handler)
     message = Message(id="1", source="s")
-    return Context.of(Claim(Outcome.RUN, route, key_of(route, "s", "1"), message, fence=7, attempt=2))
+    return Context(Claim(Outcome.RUN, route, key_of(route, "s", "1"), message, fence=7, attempt=2))
 
 
 def test_a_context_says_what_a_handler_may_know() -> None:

@@ -36,7 +36,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def ctx(message: Message) -> Context:
-    return Context.of(Claim(Outcome.RUN, ROUTE, b"k", message, attempt=2))
+    return Context(Claim(Outcome.RUN, ROUTE, b"k", message, attempt=2))
 
 
 def call(middleware: Middleware, message: Message, handler: Any = None) -> Any:

@@ -72,7 +72,7 @@ def test_what_doesnt_go_together_is_refused(wishes: dict[str, Any], told: str) -
 def context(*, ambiguous: bool) -> Context:
     """Of a first attempt."""
     claim = Claim(Outcome.RUN, Route("q", "g", "h"), bytes(16), Message.of(1), ambiguous=ambiguous)
-    return Context.of(claim)
+    return Context(claim)
 
 
 def test_quarantine() -> None:

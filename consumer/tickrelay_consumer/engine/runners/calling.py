@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tickrelay_consumer.batching import BatchContext
 from tickrelay_consumer.context import Context
 from tickrelay_consumer.engine.runners.steps_port import LedgerSteps
 from tickrelay_consumer.engine.shared import Shared
-from tickrelay_consumer.engine.work import Call, Commands, Result, Work, failed, lateness
+from tickrelay_consumer.engine.work import Call, Result, Work, failed, lateness
 from tickrelay_consumer.handlers import Effect
 from tickrelay_messaging.failpoints import failpoint
 from tickrelay_messaging.ledger.records import Verdict
 
+_DONE, _REDIS = Verdict.DONE, Effect.REDIS
 MakeContext = Callable[[Work], Context]
 
 
@@ -70,10 +72,8 @@ class Attempt:
         ]
 
     def _done(self, place: int, seconds: float) -> Result:
-        commands = commands_of(self._contexts[place])
-        return Result(
-            self._call[place], Verdict.DONE, seconds=seconds, late=self._late[place], commands=commands
-        )
+        noted = self._contexts[place].commands
+        return Result(self._call[place], _DONE, seconds, self._late[place], tuple(noted) if noted else ())
 
     def raised(self, error: BaseException) -> list[Result]:
         """The handler raised: nothing of it is done."""
@@ -84,7 +84,7 @@ class Attempt:
 def carry_out(call: Call, make_context: MakeContext) -> list[Result]:
     """Call a plain function. Whatever it raises is its result; what a failpoint before it raises is not."""
     failpoint("consumer.before_handler")
-    if len(call) == 1 and call[0].handler.batch is None:
+    if call[0].handler.batch is None:
         return [_carry_out_one(call[0], make_context)]
     attempt = Attempt(call, make_context)
     try:
@@ -105,24 +105,20 @@ def _carry_out_one(work: Work, make_context: MakeContext) -> Result:
         failpoint("consumer.after_effect")
     except BaseException as error:  # noqa: BLE001 - as above
         return failed(work, error, time.monotonic() - began)
-    seconds = time.monotonic() - began
-    return Result(work, Verdict.DONE, seconds=seconds, late=late, commands=commands_of(context))
+    commands = tuple(context.commands) if context.commands else ()
+    return Result(work, _DONE, time.monotonic() - began, late, commands)
 
 
 def contexts(shared: Shared) -> MakeContext:
     """Makes the contexts of `external` and `redis` handlers in this process."""
+    steps = partial(LedgerSteps, shared)
 
     def make(work: Work) -> Context:
-        if work.handler.effect is Effect.REDIS:
-            return Context.of(work.claim, records=True)
-        return Context.of(work.claim, steps=LedgerSteps(shared, work.claim))
+        if work.handler.effect is _REDIS:
+            return Context(work.claim, records=True)
+        return Context(work.claim, steps=steps)
 
     return make
-
-
-def commands_of(context: Context) -> Commands:
-    """What a handler with `effect="redis"` wants written."""
-    return tuple(context.commands) if context.commands else ()
 
 
 def all_works(calls: Sequence[Call]) -> list[Work]:

@@ -54,7 +54,7 @@ def _answer(line: Line, frame: Frame, handlers: Handlers) -> dict[str, Any]:
 
 
 def _context(work: Work, steps: RemoteSteps) -> Context:
-    return Context.of(work.claim, steps=steps)
+    return Context(work.claim, steps=lambda _: steps)
 
 
 @dataclass(frozen=True, slots=True)

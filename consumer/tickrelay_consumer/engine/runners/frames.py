@@ -144,10 +144,10 @@ def _read(work: Work, *said: Any) -> Result:
     return Result(
         work,
         Verdict(verdict),
-        delay,
-        Failure(*why) if why else None,
-        seconds=seconds,
-        late=late,
+        seconds,
+        late,
+        delay=delay,
+        failure=Failure(*why) if why else None,
         commands=tuple(tuple(_read_argument(one) for one in command) for command in commands),
     )
 

@@ -65,4 +65,4 @@ def _attempt(transaction: Transaction, call: Call) -> tuple[list[Result], dict[i
 
 
 def _context(work: Work, transaction: Transaction) -> Context:
-    return Context.of(work.claim, transaction=transaction)
+    return Context(work.claim, transaction=transaction)

@@ -48,21 +48,16 @@ class _Seat:
     left: bool = False
     thread: threading.Thread | None = None
 
-    def next(self) -> Call | None:
-        """Take up the next call."""
+    def next(self, results: Sequence[Result] = ()) -> Call | None:
+        """Keep what the last call brought, take up the next; None after the last, or if this thread was given up on."""
+        now = time.monotonic()
         with self.lock:
-            if self.rest:
-                self.running, self.since = self.rest.pop(), time.monotonic()
-                return self.running
-            return None
-
-    def finish(self, results: list[Result]) -> bool:
-        """Keep the results; False if this thread was given up on meanwhile."""
-        with self.lock:
-            self.running = None
-            if not self.left:
-                self.done += results
-            return not self.left
+            if self.left:
+                return None
+            self.done += results
+            self.since = now
+            self.running = self.rest.pop() if self.rest else None
+            return self.running
 
     def drain(self) -> list[Result]:
         """What is done since the last time."""
@@ -88,6 +83,7 @@ class Threads(Runner):
         self._shared = shared
         self._finish = finish
         self._make_context = contexts(shared)
+        self._is_gated = bool(shared.gates)
         self._chunks: SimpleQueue[list[Call] | None] = SimpleQueue()
         self._seats: list[_Seat] = []
         self._typical: dict[Handler, float] = {}
@@ -147,24 +143,27 @@ class Threads(Runner):
             self._run_chunk(seat, chunk[-1][0].handler)
 
     def _run_chunk(self, seat: _Seat, handler: Handler) -> None:
-        began = flushed = time.monotonic()
-        count = 0
-        while (call := seat.next()) is not None:
-            if not seat.finish(self._run(call)):
-                self._shared.note_stuck(-1)
-                return
+        count, call = 0, seat.next()
+        began = flushed = seat.since
+        while call is not None:
+            call = seat.next(self._run(call))
             count += 1
-            if (now := time.monotonic()) - flushed > CHUNK_SECONDS * 4:
+            if seat.since - flushed > CHUNK_SECONDS * 4:
                 self._flush(seat)
-                flushed = now
+                flushed = seat.since
+        if seat.left:
+            self._shared.note_stuck(-1)
+            return
         self._flush(seat)
-        self._learn(handler, (time.monotonic() - began) / max(1, count))
+        self._learn(handler, (seat.since - began) / count)
 
     def _flush(self, seat: _Seat) -> None:
         if done := seat.drain():
             self._finish(done)
 
     def _run(self, call: Call) -> list[Result]:
+        if not (self._is_gated or self._shared.stopping.is_set()):
+            return carry_out(call, self._make_context)
         allowed, results = admit(self._shared, call)
         if allowed:
             results += judge(self._shared, carry_out(allowed, self._make_context))
