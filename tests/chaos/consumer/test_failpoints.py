@@ -35,6 +35,8 @@ MESSAGES = 200
 NONE: frozenset[str] = frozenset()
 LIMITS = {"batch": 16, "prefetch": 64, "workers": 2}
 EARLY, LATE = 1, 5
+START = 5.0
+"""Seconds within which a consumer has started and received, on a busy machine too: what is due by then isn't parked."""
 
 HITS: dict[str, tuple[int, ...]] = {
     "consumer.after_receive": (EARLY, LATE),
@@ -78,7 +80,7 @@ def test_killed_at_a_point(lab: Lab, point: str, hit: int, effect: str) -> None:
     SIGKILL there, and a new start: every message has its effect, once if it is a transaction's; of external effects
     only what was in hand may be repeated. The point must have been reached.
     """
-    ids = _publish(lab)
+    ids = _publish(lab, START if point == "consumer.after_park" else 0.3)
     first = lab.spawn(effects=[effect], limits=LIMITS, failpoints=f"{point}=kill@{hit}")
     if point == "consumer.draining":
         until(lambda: lab.done(effect), "it works")
@@ -114,9 +116,9 @@ def test_killed_while_relaying(lab: Lab, point: str, hit: int) -> None:
     assert sorted(ids) == sorted(out.values())
 
 
-def _publish(lab: Lab) -> list[str]:
-    """Some for later, so that messages are parked and taken from the ledger when due."""
-    soon = datetime.now(UTC) + timedelta(seconds=0.3)
+def _publish(lab: Lab, ahead: float = 0.3) -> list[str]:
+    """Some for so many seconds later, so that messages are parked and taken from the ledger when due."""
+    soon = datetime.now(UTC) + timedelta(seconds=ahead)
     later = [Message.of(n, deliver_at=soon + timedelta(seconds=0.1 * (n % 4))) for n in range(20)]
     now = [Message.of(n) for n in range(20, MESSAGES)]
     return lab.publish(*(now[:100] + later[:10] + now[100:] + later[10:]))
