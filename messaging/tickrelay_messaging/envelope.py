@@ -9,7 +9,7 @@ Between `Message` and what travels: CloudEvents 1.0 in binary mode, attributes i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
@@ -87,7 +87,7 @@ def decode(headers: Mapping[str, str], body: bytes) -> Message:
         raise _not_an_event(version, {"id": id_, "source": source, "type": type_})
     if len(body) > MAX_BODY:
         raise UndecodableMessage(f"body of {len(body):,} bytes is over the limit of {MAX_BODY:,}")
-    if layout.size + len("".join(headers.values())) > 2 * MAX_HEADERS:
+    if len("".join(headers.values())) > layout.room:
         raise UndecodableMessage(f"headers are over the limit of {2 * MAX_HEADERS:,} characters")
     draft = Draft()
     draft.id, draft.source, draft.type, draft.subject, draft.key = id_, source, type_, subject, key
@@ -95,9 +95,13 @@ def decode(headers: Mapping[str, str], body: bytes) -> Message:
     draft.time = None if time is None else _instant("time", time)
     draft.deliver_at = None if deliver_at is None else _instant("deliverat", deliver_at)
     draft.expires = None if expires is None else _instant("expires", expires)
-    draft.extensions = {name: values[place] for name, place in layout.extensions} or NO_HEADERS
-    draft.headers = {name: values[place] for name, place in layout.headers} or NO_HEADERS
+    draft.extensions = _those(layout.extensions, values) if layout.extensions else NO_HEADERS
+    draft.headers = _those(layout.headers, values) if layout.headers else NO_HEADERS
     return draft.finished()
+
+
+def _those(places: Iterable[tuple[str, int]], values: Sequence[Any]) -> dict[str, str]:
+    return {name: values[place] for name, place in places}
 
 
 class _Layout(NamedTuple):
@@ -108,13 +112,13 @@ class _Layout(NamedTuple):
         attributes: picks those of `_ATTRIBUTES` and the content type out of the values and a None behind them.
         extensions: name and place of each further attribute.
         headers: name and place of each header that is no attribute.
-        size: of all names.
+        room: for the values, in characters.
     """
 
     attributes: Callable[[tuple[Any, ...]], tuple[Any, ...]]
     extensions: tuple[tuple[str, int], ...]
     headers: tuple[tuple[str, int], ...]
-    size: int
+    room: int
 
 
 @lru_cache(256)
@@ -128,7 +132,7 @@ def _layout(names: tuple[str, ...]) -> _Layout:
         itemgetter(*places, content_type),
         tuple(attributes.items()),
         tuple(others.items()),
-        sum(map(len, names)),
+        2 * MAX_HEADERS - sum(map(len, names)),
     )
 
 

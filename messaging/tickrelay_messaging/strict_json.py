@@ -38,7 +38,7 @@ def loads(body: bytes) -> Any:
         UndecodableMessage: it isn't UTF-8, isn't JSON, has a key twice, NaN or Infinity, or is nested too deeply.
     """
     try:
-        if _is_too_deep(body):
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_too_deep(body):
             raise UndecodableMessage(f"body is nested deeper than {MAX_DEPTH} levels")
         data = _read(body.decode())
         if b"\\" in body and (b"\\ud" in body or b"\\uD" in body):
@@ -61,8 +61,6 @@ def _read(text: str) -> Any:
 
 def _is_too_deep(body: bytes) -> bool:
     """Whether brackets outside of strings nest too deeply; linear in the body."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False
     depth = 0
     for bracket in _NO_BRACKETS.sub(b"", body):
         if bracket in b"[{":

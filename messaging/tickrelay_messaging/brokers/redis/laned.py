@@ -50,7 +50,7 @@ class LanedSubscription(RedisSubscription):
         self._look = False  # so that the pulse pokes when something was set aside meanwhile
         rows, _ = self._reader.read(limit, deadline - time.monotonic(), self._ear)
         self._held.update({position: lane for position, _, lane, _ in rows})
-        return self._sized([self._delivery(one, two, redelivered=times > 0) for one, two, _, times in rows])
+        return self._sized([self._delivery(one, two, times > 0) for one, two, _, times in rows])
 
     def _give_up_unheard(self) -> None:
         with self._pool.borrow() as wire:

@@ -87,11 +87,11 @@ class RedisSubscription(Seat, Subscription):
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """See `Subscription.acknowledge`; a script asks of every message whether it's still this subscription's."""
         self._check_process()
+        queue, group = self._queue, self._name
         ids = [
-            delivery.token
-            for delivery in deliveries
-            if isinstance(delivery.token, bytes)
-            and (delivery.queue, delivery.group) == (self._queue, self._name)
+            one.token
+            for one in deliveries
+            if isinstance(one.token, bytes) and one.queue == queue and one.group == group
         ]
         if self._closed or not ids:
             return
@@ -197,7 +197,7 @@ class RedisSubscription(Seat, Subscription):
 
     def _deliveries(self, rows: Sequence[Any], *, redelivered: bool) -> list[Delivery]:
         self._held.update(dict.fromkeys([position for position, _ in rows], b""))
-        return self._sized([self._delivery(*row, redelivered=redelivered) for row in rows])
+        return self._sized([self._delivery(position, fields, redelivered) for position, fields in rows])
 
     def _sized(self, deliveries: list[Delivery]) -> list[Delivery]:
         """The same; learns how large messages are here."""
@@ -205,7 +205,6 @@ class RedisSubscription(Seat, Subscription):
             self._size = max(1024, sum([len(delivery.body) for delivery in deliveries]) // len(deliveries))
         return deliveries
 
-    def _delivery(self, position: bytes, fields: Sequence[bytes] | None, *, redelivered: bool) -> Delivery:
+    def _delivery(self, position: bytes, fields: Sequence[bytes] | None, redelivered: bool) -> Delivery:
         headers, body = unpack(fields or ())
-        name = position.decode()
-        return Delivery(self._queue, self._name, name, headers, body, redelivered=redelivered, token=position)
+        return Delivery(self._queue, self._name, position.decode(), headers, body, redelivered, position)
