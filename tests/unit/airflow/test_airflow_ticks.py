@@ -17,7 +17,9 @@ from tickrelay_airflow.publish import Item
 from tickrelay_airflow.timetable import CronSchedule
 from tickrelay_messaging.brokers.base import QueueSpec
 from tickrelay_messaging.errors import ConfigurationError
+from tickrelay_messaging.ledger.records import Outcome, Route
 from tickrelay_messaging.ledger.schedules import TickFilter, TickOutcome
+from tickrelay_messaging.testing.ledger_case import Clock
 
 EARLY = second(-29)
 """Just after the run began."""
@@ -205,6 +207,31 @@ class TestForms:
 
         assert (second(60).timestamp(), None, 0) == (one.since, one.until, one.generation)
         assert ["1"] * 3 == [message.extensions["generation"] for message in messages]
+
+    def test_each_tick_runs_once_through_an_edit(self, hook, published):
+        """
+        Parked under the older form, taken back, carried out under the newer: what both have once, what only the older
+        has never, and what lay before the edit's window as it was.
+        """
+        clock = Clock()
+        clock.now = EARLY.timestamp()
+        hook.ledger.database.clock = clock
+        route = Route("orders", "default", "sync")
+        owner = hook.ledger.enroll("one", [route], lease=1e9)
+        wide = DataInterval(second(-30), second(90))
+        claims = hook.ledger.claim(owner, route, published(ahead(), data=1, interval=wide))
+        claims += hook.ledger.claim(
+            owner,
+            route,
+            published(ahead(expression="*/20 * * * * ?"), begin=second(60), data=1, now=second(35)),
+        )
+        clock.now = second(200).timestamp()
+        due = hook.ledger.claim_due(owner, route, 100)
+
+        assert {Outcome.PARKED} == {claim.outcome for claim in claims}
+        expected = [second(10 * n) for n in range(6)] + [second(60), second(80), second(100)]
+        assert expected == sorted(claim.message.deliver_at for claim in due)
+        assert 6 + 3 == len({claim.message.id for claim in due})
 
     def test_the_next_edit_needs_a_revocation_of_its_own(self, hook, published):
         """Runs of the same form add none."""
