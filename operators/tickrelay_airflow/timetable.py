@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
-from airflow.utils.types import DagRunType
 
 from tickrelay_airflow.cron import Cron, CronError, Dialect, Gap, Overlap, describe
 from tickrelay_airflow.cron.windows import (
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow.timetables.base import TimeRestriction
+    from airflow.utils.types import DagRunType
     from pendulum import DateTime
 
 __all__ = ["CronSchedule"]
@@ -175,7 +175,7 @@ class CronSchedule(Timetable):
         **extra: Any,
     ) -> str:
         """Named after run-after as usual; under jitter after the tick, as two delayed ticks may meet."""
-        if self._jitter.most and run_type == DagRunType.SCHEDULED and data_interval is not None:
+        if self._jitter.most and data_interval is not None:
             run_after = data_interval.start
         return super().generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra

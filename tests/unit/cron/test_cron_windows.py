@@ -271,12 +271,9 @@ class TestJitter:
             last = info.data_interval
             found.append(info.logical_date)
             assert info.run_after == schedule.due_of(last.start)
-            name = schedule.generate_run_id(
-                run_type=DagRunType.SCHEDULED,
-                run_after=info.run_after,
-                data_interval=last,  # type: ignore[arg-type]
-            )
-            assert f"scheduled__{last.start.isoformat()}" == name
+            for kind in (DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB):
+                name = schedule.generate_run_id(run_type=kind, run_after=info.run_after, data_interval=last)
+                assert f"{kind.value}__{last.start.isoformat()}" == name
         assert found == [NOW - timedelta(minutes=5) + SECOND * 5 * n for n in range(1, 13)]
 
     def test_without_catchup_a_delayed_tick_isnt_a_missed_one(self) -> None:
