@@ -115,7 +115,7 @@ def _field(
 def _config() -> dict[str, Any]:
     return {
         "tickrelay": {
-            "description": "Settings of the Tickrelay pages inside Airflow.",
+            "description": "Settings of Tickrelay inside Airflow.",
             "options": {
                 "conn_id": {
                     "description": "The connection whose ledger the pages read.",
@@ -123,6 +123,13 @@ def _config() -> dict[str, Any]:
                     "type": "string",
                     "example": "tickrelay_production",
                     "default": "tickrelay_default",
+                },
+                "mailbox_days": {
+                    "description": "Days for which the ledger keeps messages for sensors, taken or not.",
+                    "version_added": "0.1.0",
+                    "type": "integer",
+                    "example": "90",
+                    "default": "30",
                 },
             },
         }

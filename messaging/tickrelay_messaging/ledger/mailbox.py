@@ -61,6 +61,20 @@ class Mailbox(ABC):
             what each taker holds now: what it had before if anything, else this, or None where another was quicker.
         """
 
+    @abstractmethod
+    def forget(self, before: float, *, limit: int = PAGE) -> int:
+        """
+        Drop mail of all queues, oldest first, taken or not.
+
+        Args:
+            before: received before this instant, in Unix seconds by the ledger's clock. A taker that comes back later
+                is given another message, and a message that comes again is new: keep it for longer than either takes.
+            limit: at most about so many.
+
+        Returns:
+            how many were dropped; 0 where there are no more.
+        """
+
     def take(
         self,
         queue: str,

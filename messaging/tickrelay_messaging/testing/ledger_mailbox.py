@@ -71,6 +71,24 @@ class MailboxContract(LedgerCase):
         assert ["free"] == _names(ledger.mailbox.all(route.queue, "g", since=since, after=seen[0].number))
         assert ["old", "free"] == _names(ledger.mailbox.free(route.queue, "g"))
 
+    def test_old_mail_is_forgotten(self, ledger: Ledger, clock: Clock, route: Route) -> None:
+        """Taken or not, oldest first and in parts; what is younger stays, and who held some of it may take anew."""
+        _put(ledger, route, *some(5))
+        first = ledger.mailbox.take(route.queue, "g", "taker", lambda _: True)
+        clock.advance(10)
+        _put(ledger, route, make("young"))
+        assert "m0" == (first.message.id if first else "")
+        assert 0 == ledger.mailbox.forget(clock.now - 10)
+        assert [3, 2, 0] == [ledger.mailbox.forget(clock.now, limit=3) for _ in range(3)]
+        assert ["young"] == _names(ledger.mailbox.all(route.queue, "g"))
+        assert {} == ledger.mailbox.held(route.queue, "g", ["taker"])
+        _put(ledger, route, make("m0"))
+        again = ledger.mailbox.take(route.queue, "g", "taker", lambda _: True)
+        assert ("young", ["m0"]) == (
+            again.message.id if again else "",
+            _names(ledger.mailbox.free(route.queue, "g")),
+        )
+
     def test_numbers_become_visible_in_order(self, ledger: Ledger, route: Route) -> None:
         """However many put at once: who continues behind the last number it saw misses nothing."""
         seen: list[str] = []

@@ -17,6 +17,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from airflow.sdk.configuration import conf
+
 from tickrelay_airflow.connection import pool
 from tickrelay_airflow.triggers.desk import Desk
 from tickrelay_airflow.triggers.receiver import Receiver
@@ -42,6 +44,10 @@ keep the triggerer busy. Desks need no such rest, as they look at what is new on
 """
 REST = 0.05
 """Shortest rest between two rounds in seconds."""
+MAILBOX_DAYS = 30
+"""How long messages for sensors are kept, taken or not, where `[tickrelay] mailbox_days` says nothing."""
+TIDY_EVERY = 3600.0
+"""Seconds between two looks for older ones."""
 PAUSE = 2.0
 """Seconds to wait after broker or ledger has failed."""
 
@@ -61,6 +67,7 @@ class Hub:
         self._desks: dict[tuple[str, str], Desk] = {}
         self._receivers: dict[tuple[str, str], Receiver] = {}
         self._checking = False
+        self._tidy_at = 0.0
         self._listening: threading.Thread | None = None
         self._needed = threading.Event()
 
@@ -137,11 +144,20 @@ class Hub:
         self._start_helpers(desks.keys())
         for desk in desks.values():
             desk.serve(ledger)
+        self._tidy(ledger)
         started = time.monotonic()
         broker = pool.broker(self._settings.broker)
         for waiter in checked:
             self._check(waiter, broker, ledger)
         return max(REST, SHARE * (time.monotonic() - started))
+
+    def _tidy(self, ledger: Ledger | None) -> None:
+        """Drop old mail now and then, a little each round until there is none."""
+        if ledger is None or time.monotonic() < self._tidy_at:
+            return
+        days = conf.getint("tickrelay", "mailbox_days", fallback=MAILBOX_DAYS)
+        if not ledger.mailbox.forget(ledger.now() - days * 86_400):
+            self._tidy_at = time.monotonic() + TIDY_EVERY
 
     def _is_needed(self) -> bool:
         """

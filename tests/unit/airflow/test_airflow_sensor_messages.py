@@ -17,7 +17,8 @@ from tickrelay_airflow.connection.settings import Settings
 from tickrelay_airflow.triggers.hub import Hub
 from tickrelay_airflow.triggers.queue import QueueTrigger
 from tickrelay_airflow.waiting.conditions import Arrived, Drained, Settled, condition_of
-from tickrelay_messaging.brokers.base import QueueSpec
+from tickrelay_messaging.brokers.base import Delivery, QueueSpec
+from tickrelay_messaging.envelope import encode
 from tickrelay_messaging.ledger.records import DeadFilter
 from tickrelay_messaging.message import Message
 
@@ -275,6 +276,22 @@ class TestHub:
                 return await Hub.shared(Settings.load("tickrelay_default")).until(Flaky("q", "g"))
 
         assert {"fine": True} == asyncio.run(wait())
+
+    def test_old_mail_is_dropped(self, hook, context, monkeypatch):
+        """While sensors wait, what is older than the setting is dropped from the mailbox."""
+        monkeypatch.setenv("AIRFLOW__TICKRELAY__MAILBOX_DAYS", "0")
+        old = Message.of(1, id="old", key="unwanted")
+        hook.ledger.mailbox.put(
+            "orders", "airflow", [Delivery("orders", "airflow", "1", encode(old), old.body)]
+        )
+        trigger = deferral(sensor(match={"key": "wanted"}), context())
+
+        async def wait():
+            event = asyncio.create_task(fired(trigger))
+            await asyncio.to_thread(wait_until, lambda: not hook.ledger.mailbox.all("orders", "airflow"))
+            event.cancel()
+
+        asyncio.run(wait())
 
     def test_nobody_left_nothing_received(self, hook, context):
         """When the last sensor gives up, messages stay on the queue for the next one."""

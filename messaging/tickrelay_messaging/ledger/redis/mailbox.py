@@ -17,7 +17,7 @@ from tickrelay_messaging.ledger.mailbox import PAGE, Mailbox
 from tickrelay_messaging.ledger.records import Mail
 from tickrelay_messaging.ledger.redis.connecting import Store
 from tickrelay_messaging.ledger.redis.packing import raw_payload, split_payload
-from tickrelay_messaging.ledger.redis.scripts import GIVE_MAIL, PUT_MAIL
+from tickrelay_messaging.ledger.redis.scripts import FORGET_MAIL, GIVE_MAIL, PUT_MAIL
 
 
 class RedisMailbox(Mailbox):
@@ -55,6 +55,10 @@ class RedisMailbox(Mailbox):
         numbers = self._store.run(GIVE_MAIL, _place(queue, group), *pairs)
         mails = self._read([number for number in numbers if number])
         return [mails.get(number) for number in numbers]
+
+    def forget(self, before: float, *, limit: int = PAGE) -> int:
+        (places,) = self._store.read(("SMEMBERS", "mailplaces"))
+        return sum(int(self._store.run(FORGET_MAIL, place, repr(before), limit)) for place in places)
 
     def _page(self, name: str, after: int, limit: int, since: float) -> list[Mail]:
         """The next page with anything readable in it."""

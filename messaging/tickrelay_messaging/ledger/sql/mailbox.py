@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, bindparam, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, delete, select, update
 
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import Delivery
@@ -71,6 +71,16 @@ class SqlMailbox(Mailbox):
             if given:
                 connection.execute(_give(self._database.clock()), given)
         return [held.get(taker) for _, taker in gifts]
+
+    def forget(self, before: float, *, limit: int = PAGE) -> int:
+        old = select(mailbox.c.number).where(mailbox.c.received_at < before)
+        with self._database.write() as connection:
+            numbers = (
+                connection.execute(old.order_by(mailbox.c.number).limit(min(limit, _MOST))).scalars().all()
+            )
+            if numbers:
+                connection.execute(delete(mailbox).where(mailbox.c.number.in_(numbers)))
+        return len(numbers)
 
     def _page(self, wanted: Select[Any], after: int, limit: int) -> list[Mail]:
         """The next page with anything readable in it."""

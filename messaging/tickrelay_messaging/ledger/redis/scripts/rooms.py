@@ -52,11 +52,29 @@ for i = 4, #ARGV, 2 do
     call('HSET', P .. 'mail', number, text(now) .. '\\n' .. ARGV[i + 1])
     call('ZADD', P .. 'freemail:' .. ARGV[3], number, number)
     call('ZADD', P .. 'allmail:' .. ARGV[3], number, number)
+    call('HSET', P .. 'mailkey', number, ARGV[i])
   end
 end
+call('SADD', P .. 'mailplaces', ARGV[3])
 outcomes = true
 finish()
 return 1
+"""
+
+# args: epoch, clock, place, an instant, and how many at most. Answers how many were dropped.
+FORGET_MAIL = """
+local place, dropped = ARGV[3], 0
+for _, number in ipairs(call('ZRANGE', P .. 'allmail:' .. place, 0, ARGV[5] - 1)) do
+  local mail = call('HGET', P .. 'mail', number)
+  if tonumber(sub(mail, 1, string.find(mail, '\\n', 1, true) - 1)) >= tonumber(ARGV[4]) then break end
+  local taker = call('HGET', P .. 'mailtaker', number)
+  if taker then call('HDEL', P .. 'takers:' .. place, taker) end
+  call('HDEL', P .. 'mailkeys:' .. place, call('HGET', P .. 'mailkey', number))
+  for _, name in ipairs({'mail', 'mailkey', 'mailtaker'}) do call('HDEL', P .. name, number) end
+  for _, name in ipairs({'freemail:', 'allmail:'}) do call('ZREM', P .. name .. place, number) end
+  dropped = dropped + 1
+end
+return dropped
 """
 
 # args: epoch, clock, place, then number and taker of each. Answers for each the number its taker holds, or 0.
@@ -66,6 +84,7 @@ for i = 4, #ARGV, 2 do
   local holds = call('HGET', P .. 'takers:' .. ARGV[3], ARGV[i + 1])
   if not holds and call('ZREM', P .. 'freemail:' .. ARGV[3], ARGV[i]) == 1 then
     call('HSET', P .. 'takers:' .. ARGV[3], ARGV[i + 1], ARGV[i])
+    call('HSET', P .. 'mailtaker', ARGV[i], ARGV[i + 1])
     holds = ARGV[i]
   end
   insert(answers, tonumber(holds or 0))

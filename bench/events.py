@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 The Tickrelay engineers
+# SPDX-License-Identifier: Apache-2.0
+"""
+Messages a second into batched runs of an event-driven DAG: a real Airflow on PostgreSQL, Redis Streams.
+
+The clock runs from the first message's publishing to the last message's being noted by a task. There is no peer in it:
+the other providers make an event of each message.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.services.airflow_ha import AirflowHA, running_airflow_ha
+from tests.services.postgres import Postgres
+from tests.services.redis import running_server
+
+from bench.report import OURS, Row, console, scratch, show
+from tickrelay_airflow.triggers.events import WATCHERS_GROUP
+from tickrelay_messaging.brokers import Broker, open_broker
+from tickrelay_messaging.brokers.base import QueueSpec
+from tickrelay_messaging.message import Message
+
+GOAL = 1_000
+QUEUE = "bench-events"
+WITHIN = 120.0
+
+_DAG = """
+    from datetime import datetime
+    from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
+    from airflow.sdk import DAG, Asset, AssetWatcher, task
+    from tickrelay_airflow.messages import messages_of
+
+    watched = MessageQueueTrigger(scheme="tickrelay", queue_name="bench-events")
+    incoming = Asset("incoming", watchers=[AssetWatcher(name="events", trigger=watched)])
+
+    with DAG("event_driven", schedule=[incoming], start_date=datetime(2026, 1, 1)):
+
+        @task
+        def note(triggering_asset_events=None):
+            count = len({message["id"] for message in messages_of(triggering_asset_events)})
+            with open("@@", "a") as file:
+                file.write(f"{count}\\n")
+
+        note()
+"""
+
+
+def main(*, short: bool) -> None:
+    """Start everything, publish, and wait for the last message."""
+    count = 20_000 if short else 100_000
+    with scratch() as folder, running_server(folder / "redis") as redis:
+        (folder / "postgres").mkdir()
+        postgres = Postgres(folder / "postgres", max_connections="100")
+        try:
+            postgres.start()
+            rows = _measure(folder, postgres, redis.url(lease=10), count)
+        except (TimeoutError, pytest.fail.Exception) as error:
+            console.print(f"[bold red]events: not measured[/]: {error}\n")
+            return
+        finally:
+            postgres.crash()
+    show("Messages into batched runs of an event-driven DAG", rows)
+
+
+def _measure(folder: Path, postgres: Postgres, url: str, count: int) -> list[Row]:
+    noted = folder / "noted"
+    noted.touch()
+    connection = json.dumps({"conn_type": "tickrelay", "extra": {"broker": url}})
+    environment = {"AIRFLOW_CONN_TICKRELAY_DEFAULT": connection}
+    dags = {"event_driven.py": textwrap.dedent(_DAG).replace("@@", str(noted))}
+    with (
+        open_broker(url) as broker,
+        running_airflow_ha(folder / "ha", postgres, environment, dags=dags) as airflow,
+    ):
+        broker.declare(QueueSpec(QUEUE, (WATCHERS_GROUP,)))
+        _until(lambda: _stats(broker, "consumers") == 1)
+        time.sleep(5)  # the run of a start
+        began = time.monotonic()
+        messages = [Message.of({"n": number}, id=f"m{number}") for number in range(count)]
+        broker.publish(QUEUE, messages, timeout=60)
+        _until(lambda: _stats(broker, "ready") + _stats(broker, "in_flight") == 0)
+        stored = time.monotonic() - began
+        _until(lambda: _total(noted) >= count)
+        in_runs = time.monotonic() - began
+        return _rows(airflow, noted, count, (stored, in_runs))
+
+
+def _rows(airflow: AirflowHA, noted: Path, count: int, seconds: tuple[float, float]) -> list[Row]:
+    stored, in_runs = (count / one for one in seconds)
+    runs = sum(1 for line in noted.read_text().split() if int(line))
+    goal = (f">= {GOAL:,}/s", in_runs >= GOAL)
+    events = airflow.value("SELECT count(*) FROM asset_event")
+    return [
+        Row(OURS, f"{count:,} messages, stored as events and acknowledged", stored, "/s"),
+        Row(OURS, f"{count:,} messages, in runs", in_runs, "/s", *goal),
+        Row(OURS, "events", float(events), "events"),
+        Row(OURS, "runs with messages", float(runs), "runs"),
+    ]
+
+
+def _total(noted: Path) -> int:
+    return sum(map(int, noted.read_text().split()))
+
+
+def _stats(broker: Broker, name: str) -> int:
+    return sum(getattr(row, name) or 0 for row in broker.stats(QUEUE) if row.group == WATCHERS_GROUP)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {WITHIN:g} s")
+        time.sleep(0.1)
