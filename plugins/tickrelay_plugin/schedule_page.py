@@ -10,16 +10,15 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
-from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tickrelay_airflow.control.desk import Desk
-from tickrelay_airflow.control.records import Outcome, Schedules
+from tickrelay_airflow.control.records import Outcome
 from tickrelay_airflow.control.skipping import skip, unskip
 from tickrelay_airflow.control.switching import pause, resume
-from tickrelay_plugin.schedule_routes import CHANGE, READ, DagId, Offset, aside, change, known, reader_of
+from tickrelay_plugin.schedule_routes import CHANGE, READ, DagId, Offset, aside, change, known, page_for
 from tickrelay_plugin.schedule_views import PAGE
 from tickrelay_plugin.templates import render
 
@@ -57,22 +56,14 @@ async def _page(
 ) -> Response:
     """The schedules; `did` and `to` name the button that was pressed."""
     request.state.forms = "'self'"
-    found, editable = await aside(lambda: _look(request, user, offset))
-    done = f"{to} {_DONE[did]}." if did and to in editable else ""
+    found = await aside(lambda: page_for(request, user, offset))
+    is_known = any(one.dag_id == to and one.editable for one in found.schedules)
+    done = f"{to} {_DONE[did]}." if did and is_known else ""
     paging: dict[str, Any] = {
         "offset": offset,
         "next": offset + PAGE if found.total > offset + PAGE else None,
     }
-    return render(
-        request, "schedules.html", view=found, editable=editable, done=done, now=datetime.now(UTC), **paging
-    )
-
-
-def _look(request: Request, user: Any, offset: int) -> tuple[Schedules, set[str]]:
-    """A page of schedules, and those of them that the user may change."""
-    found = reader_of(request).page(offset=offset)
-    editable = get_auth_manager().get_authorized_dag_ids(user=user, method="PUT")
-    return found, {one.dag_id for one in found.schedules} & editable
+    return render(request, "schedules.html", view=found, done=done, now=datetime.now(UTC), **paging)
 
 
 async def _press(request: Request, dag_id: DagId, verb: Verb, user: GetUserDep) -> Response:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import anyio
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -111,12 +112,26 @@ def router() -> APIRouter:
     return made
 
 
-async def _list(request: Request, offset: Offset = 0, limit: Limit = PAGE) -> Schedules:
-    return await aside(lambda: reader_of(request).page(offset=offset, limit=limit))
+async def _list(request: Request, user: GetUserDep, offset: Offset = 0, limit: Limit = PAGE) -> Schedules:
+    return await aside(lambda: page_for(request, user, offset, limit))
 
 
-async def _show(request: Request, dag_id: DagId, ticks: Limit = 5) -> ScheduleView:
-    return (await aside(lambda: reader_of(request).one(known(dag_id), ticks=ticks)))[0]
+def page_for(request: Request, user: Any, offset: int, limit: int = PAGE) -> Schedules:
+    """A page of schedules, each with whether the user may change it; for a thread."""
+    found = reader_of(request).page(offset=offset, limit=limit)
+    editable = get_auth_manager().get_authorized_dag_ids(user=user, method="PUT")
+    for one in found.schedules:
+        one.editable = one.dag_id in editable
+    return found
+
+
+async def _show(request: Request, dag_id: DagId, user: GetUserDep, ticks: Limit = 5) -> ScheduleView:
+    def look() -> ScheduleView:
+        found, _ = reader_of(request).one(known(dag_id), ticks=ticks)
+        found.editable = dag_id in get_auth_manager().get_authorized_dag_ids(user=user, method="PUT")
+        return found
+
+    return await aside(look)
 
 
 async def _history(

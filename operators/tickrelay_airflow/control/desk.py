@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from tickrelay_airflow.control.api import AirflowApi
+from tickrelay_airflow.control.errors import AirflowRefused
 from tickrelay_airflow.control.records import Definition, Outcome
 from tickrelay_messaging.errors import LedgerMismatch, TickrelayError
 from tickrelay_messaging.ledger.base import Ledger
@@ -68,6 +69,16 @@ class Desk:
     def outcome(self, verb: str, text: str, *, changed: bool, **facts: Any) -> Outcome:
         """The answer to a verb; `text` continues behind the DAG's id."""
         return Outcome(dag_id=self.name, verb=verb, changed=changed, text=f"{self.name} {text}", facts=facts)
+
+    def require_right(self) -> None:
+        """
+        See that who asks may edit the DAG, before anything is written to the ledger, which knows no rights.
+
+        Raises:
+            AirflowRefused: they may not.
+        """
+        if not self.target.editable:
+            raise AirflowRefused(f"{self.name}: you may see this DAG and not edit it; nothing was changed")
 
 
 def attempt(action: Callable[[], Found]) -> tuple[Found | None, TickrelayError | None]:

@@ -125,6 +125,7 @@ class Definition(BaseModel):
         starts: the DAG has no ticks before.
         ends: and none after.
         file: where Airflow found it.
+        editable: whether whoever asked may change it.
     """
 
     dag_id: str
@@ -139,6 +140,7 @@ class Definition(BaseModel):
     starts: datetime | None = None
     ends: datetime | None = None
     file: str = ""
+    editable: bool = True
 
     @classmethod
     def unread(cls, dag_id: str, schedule: str) -> Definition:

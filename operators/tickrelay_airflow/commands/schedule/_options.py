@@ -71,7 +71,9 @@ def desk_for(
     with ExitStack() as stack:
         api = stack.enter_context(open_airflow(*airflow))
         target = _target(api, name, blind=blind)
-        yield Desk(api, _once(stack, ledger), target, who(), reason.strip())
+        desk = Desk(api, _once(stack, ledger), target, who(), reason.strip())
+        desk.require_right()
+        yield desk
 
 
 def ledger_url(given: str | None) -> str | None:
