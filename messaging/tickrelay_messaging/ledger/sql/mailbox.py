@@ -20,7 +20,7 @@ from tickrelay_messaging.ledger.records import Mail
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.bulk import insert_rows
 from tickrelay_messaging.ledger.sql.database import Database, Topic
-from tickrelay_messaging.ledger.sql.tables import mailbox, meta
+from tickrelay_messaging.ledger.sql.tables import mailbox
 
 _INSERT = insert_rows(mailbox, "key queue group_name headers body received_at", ignore=True)
 _MOST = 500
@@ -28,7 +28,10 @@ _MOST = 500
 
 
 class SqlMailbox(Mailbox):
-    """See `ledger.mailbox.Mailbox`."""
+    """
+    See `ledger.mailbox.Mailbox`. It relies on one writer at a time (`Database.write`): so numbers become visible in
+    their order, and nobody gives one taker two.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,7 +43,6 @@ class SqlMailbox(Mailbox):
             for item in deliveries
         ]
         with self._database.write() as connection:
-            _be_alone(connection)
             _INSERT.run(connection, entered)
         self._database.ring(Topic.OUTCOMES)
 
@@ -60,7 +62,6 @@ class SqlMailbox(Mailbox):
         if not gifts:
             return []
         with self._database.write() as connection:
-            _be_alone(connection)
             held = _held(connection, queue, group, [taker for _, taker in gifts])
             free = _free(connection, _here(queue, group), [number for number, _ in gifts])
             given: list[dict[str, Any]] = []
@@ -92,14 +93,6 @@ class SqlMailbox(Mailbox):
             if mails or len(found) < limit:
                 return mails
             after = found[-1].number
-
-
-def _be_alone(connection: Connection) -> None:
-    """
-    Let who puts and who gives wait for each other where writers work side by side (PostgreSQL): so numbers become
-    visible in their order, and nobody gives one taker two.
-    """
-    connection.execute(select(meta.c.name).where(meta.c.name == "id").with_for_update())
 
 
 def _here(queue: str, group: str) -> Select[Any]:
