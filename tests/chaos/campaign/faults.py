@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.campaign.handling import FAILING
 from tests.chaos.campaign.judging import Settle
 from tests.chaos.campaign.plan import Cell
-from tests.chaos.campaign.scenes import Scene, scene, until, zombie
+from tests.chaos.campaign.scenes import PATIENT, Scene, scene, side_by_side, until, zombie
 
 HOUR = 3600.0
 LATE = range(10, 210, 10)
@@ -36,16 +35,8 @@ def zombies(
 
 def wrong_clock(folder: Path, ahead: float) -> dict[str, Any]:
     """One consumer's host is ahead, or behind; the ledger's server (PostgreSQL) is right."""
-    # A lease that only a wrong clock can overrun, and no busy machine.
-    with scene(Cell(ledger="postgresql", lease=30.0), folder) as lab:
-        pids = [lab.consumer(pause=0.005), lab.consumer(pause=0.005, clock=ahead)]
-        wrong = {} if until(lambda: len(lab.ledger.history.consumers()) == 2) else {"never came": pids}
-        lab.publish(range(200))
-        wrong |= _ended(lab)
-        attempts = len(lab.ids) + sum(number % FAILING == 1 for number in range(200))
-        wrong |= {"taken for dead": lab.granted() - attempts} if lab.granted() != attempts else {}
-        codes = [lab.leave(pid) for pid in pids]
-        return wrong | ({"codes": codes} if any(codes) else {})
+    with scene(Cell(ledger="postgresql", lease=PATIENT), folder) as lab:
+        return side_by_side(lab, ahead)
 
 
 def jumping_clock(folder: Path) -> dict[str, Any]:
@@ -72,7 +63,7 @@ def full_disk(folder: Path) -> dict[str, Any]:
         noticed = until(lambda: b"trying again" in _log(lab)) and not lab.is_over()
         lab.place.forge.signal(cramped, signal.SIGKILL)
         roomy = lab.consumer()
-        wrong = _ended(lab)
+        wrong = lab.ended()
         lab.leave(roomy)
         return wrong | ({} if noticed else {"the disk": "was never full"})
 
@@ -95,11 +86,6 @@ def flushed(folder: Path) -> tuple[int, str]:
         code = lab.place.forge.wait(consumer)
         told = [line for line in _log(lab).decode().splitlines() if "Lost, as last seen here: " in line]
         return code, told[0].partition("Lost, as last seen here: ")[2].partition(". ")[0] if told else ""
-
-
-def _ended(lab: Scene) -> dict[str, Any]:
-    wrong: dict[str, Any] = {} if until(lab.is_over) else {"only done": lab.done()}
-    return wrong | lab.faults()
 
 
 def _log(lab: Scene) -> bytes:

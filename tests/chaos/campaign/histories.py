@@ -41,7 +41,7 @@ class Generated:
 def generate(folder: Path, *, each: int, seed: int) -> Generated:
     """So many histories a model, counted as Hypothesis says."""
     folder.mkdir(parents=True, exist_ok=True)
-    env = os.environ | {"TICKRELAY_EXAMPLES": str(each), "TICKRELAY_LONG": "1"}
+    env = os.environ | {"TICKRELAY_EXAMPLES": str(each)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
     command += ["--hypothesis-show-statistics", f"--hypothesis-seed={seed}", "--timeout=3000", *MODELS]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)

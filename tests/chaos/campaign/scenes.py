@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.campaign.cell import LIMITS
+from tests.chaos.campaign.handling import FAILING
 from tests.chaos.campaign.judging import History, Settle, Verdict, judge
 from tests.chaos.campaign.placing import Place, place
 from tests.chaos.campaign.plan import QUEUE, Cell
@@ -24,6 +25,8 @@ from tickrelay_messaging.ledger.records import DeadFilter, DeadLetter
 
 LONG = 90.0
 """Seconds: a busy machine isn't a fault."""
+PATIENT = 30.0
+"""A lease in seconds that no busy machine overruns."""
 KEPT = 2.0
 """Seconds after which messages are due that the ledger must have, so that the broker holds nobody up."""
 
@@ -89,6 +92,11 @@ class Scene:
         """Everything published is done or dead."""
         return self.done() + len(self.dead()) >= len(self.ids)
 
+    def ended(self, within: float = LONG) -> dict[str, Any]:
+        """Once all has ended: what is wrong by name."""
+        wrong: dict[str, Any] = {} if until(self.is_over, within) else {"only done": self.done()}
+        return wrong | self.faults()
+
     def verdict(self) -> Verdict:
         """Over everything that happened."""
         external = self.cell.effect == "external"
@@ -151,6 +159,23 @@ def zombie(scene: Scene, numbers: Sequence[int] = (10, 20)) -> list[Settle]:
     until(scene.is_over)
     scene.leave(second)
     return found
+
+
+def side_by_side(scene: Scene, ahead: float = 0.0, within: float = LONG) -> dict[str, Any]:
+    """
+    Two consumers at work, neither of which dies or stands still; returns what was wrong by name.
+
+    Args:
+        ahead: by so many seconds one's clock is wrong.
+    """
+    pids = [scene.consumer(pause=0.005), scene.consumer(pause=0.005, clock=ahead)]
+    wrong = {} if until(lambda: len(scene.ledger.history.consumers()) == 2, within) else {"never came": pids}
+    scene.publish(range(200))
+    wrong |= scene.ended(within)
+    attempts = len(scene.ids) + sum(number % FAILING == 1 for number in range(200))
+    wrong |= {"taken for dead": scene.granted() - attempts} if scene.granted() != attempts else {}
+    codes = [scene.leave(pid) for pid in pids]
+    return wrong | ({"codes": codes} if any(codes) else {})
 
 
 def _of(pid: int, scene: Scene) -> list[Settle]:
