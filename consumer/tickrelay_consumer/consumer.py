@@ -18,6 +18,7 @@ from tickrelay_consumer.engine.emptiness import Emptiness
 from tickrelay_consumer.engine.engine import Engine
 from tickrelay_consumer.engine.runners.origin import refuse_in_child
 from tickrelay_consumer.engine.shared import Limits, Load, Shared, log
+from tickrelay_consumer.garbage import seldom_collected
 from tickrelay_consumer.gates import Gates
 from tickrelay_consumer.handlers import Effect, Function, Handler, Retry
 from tickrelay_consumer.health import Health
@@ -210,6 +211,7 @@ class Consumer:
             if signals:
                 stack.enter_context(Signals(self._stop))
             shared = self._open(stack)
+            stack.enter_context(seldom_collected())
             self._work(shared, stack, None if until_empty is None else Emptiness(shared, until_empty))
         return 1 if shared.gave_up else 0
 
