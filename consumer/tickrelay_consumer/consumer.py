@@ -191,6 +191,8 @@ class Consumer:
         """
         Carry out messages until SIGTERM, SIGINT or `stop`; a second signal ends the process at once.
 
+        Meanwhile Python's garbage collector passes more seldom, unless its threshold was chosen: `garbage`.
+
         Args:
             signals: listen to them; only possible in the main thread.
             until_empty: also stop once nothing was ready, in flight or waiting for so many seconds.
