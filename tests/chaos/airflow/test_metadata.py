@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -93,25 +94,29 @@ def test_nothing_is_missed(site: Site, noted: Path) -> None:
     _publish(site, ids[2:4])
     _open_up(site.postgres._folder)  # a test run that begins beside this one closes the folder above it
     site.postgres.server.start()
-    _revive(site)
     _publish(site, ids[4:])
 
-    site.airflow.wait(lambda: site.airflow.value(_COUNT, "success") == SENSORS, "sensors still wait", BELATED)
+    _await_revived(site, lambda: site.airflow.value(_COUNT, "success") == SENSORS, "sensors still wait")
     assert sorted(ids) == sorted(_given(site))
-    site.airflow.wait(lambda: set(ids) <= set(_in_runs(noted)), "messages are in no run", BELATED)
+    _await_revived(site, lambda: set(ids) <= set(_in_runs(noted)), "messages are in no run")
+
+
+def _await_revived(site: Site, condition: Callable[[], bool], otherwise: str) -> None:
+    """Until it's true, while what has given up without its database is started again, as a service manager would."""
+    deadline = time.monotonic() + BELATED
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{otherwise}\n{site.airflow.last_words()}")
+        for name in COMPONENTS:
+            with suppress(pytest.fail.Exception):  # what lives says so
+                site.airflow._tell(f"start {name}")
+        time.sleep(2)
 
 
 def _publish(site: Site, ids: list[str]) -> None:
     with open_broker(site.broker) as broker:
         for queue in ("restart-answers", "restart-events"):
             broker.publish(queue, [Message.of({"id": one}, id=one) for one in ids])
-
-
-def _revive(site: Site) -> None:
-    """Start what has given up without its database, as a service manager would; what lives says so."""
-    for name in COMPONENTS:
-        with suppress(pytest.fail.Exception):
-            site.airflow._tell(f"start {name}")
 
 
 def _given(site: Site) -> list[str]:
