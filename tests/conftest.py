@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tests.services.airflow import own_home
+
+own_home()  # before any test's module imports Airflow, which makes itself at home where it is imported first
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]

@@ -11,9 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.services.airflow import own_home
-
-own_home()  # before Airflow is imported
 
 
 def pytest_collection_modifyitems(items):

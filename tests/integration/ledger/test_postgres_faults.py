@@ -194,7 +194,7 @@ def test_an_older_version_is_migrated(url: str, server: Postgres) -> None:
         ledger.claim(ledger.enroll("one", [ROUTE]), ROUTE, [make("m")])
     with psycopg.connect(url) as raw:  # back to version 1
         for statement in (
-            *(f"DROP TABLE {table}" for table in ("revocations", "steps", "outbox")),
+            *(f"DROP TABLE {table}" for table in ("revocations", "steps", "outbox", "ticks", "schedules")),
             "DROP INDEX active_order",
             *(
                 f"ALTER TABLE active DROP COLUMN {name}"

@@ -10,9 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.services.airflow import own_home
-
-own_home()  # before Airflow is imported
 
 
 @pytest.fixture

@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.services.airflow import own_home
 from typer.testing import CliRunner
 
-own_home()  # `lint` imports Airflow, which then makes no home in the user's
-
-from tickrelay_consumer.commands import run  # noqa: E402
+from tickrelay_consumer.commands import run
 
 
 @dataclass(frozen=True)
