@@ -65,6 +65,11 @@ class Postgres:
             self.server.process.wait(30)
         self.server.kill()
 
+    def start_again(self) -> None:
+        """After `crash`, on what it has written."""
+        _open_up(self._folder)  # a run of pytest that has begun beside this one closes the folders above
+        self.server.start()
+
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         """Where a client connects to."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"

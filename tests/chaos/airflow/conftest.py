@@ -65,3 +65,5 @@ def _on(folder: Path, postgres: Postgres, broker: str, artifacts: Path) -> Itera
             kept = artifacts / "airflow-ha-logs"
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(airflow.logs, kept)
+            shutil.copytree(airflow.home / "logs", kept / "tasks", dirs_exist_ok=True)
+            shutil.copy(folder / "consumer/consumer.log", kept)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from tests.chaos.airflow.conftest import Site
 from tests.services.airflow_ha.system import SCHEDULERS, TRIGGERERS
-from tests.services.postgres import _open_up
 
 from tickrelay_airflow.triggers.events import WATCHERS_GROUP
 from tickrelay_messaging.brokers import open_broker
@@ -92,8 +91,7 @@ def test_nothing_is_missed(site: Site, noted: Path) -> None:
     _publish(site, ids[:2])
     site.postgres.crash()
     _publish(site, ids[2:4])
-    _open_up(site.postgres._folder)  # a test run that begins beside this one closes the folder above it
-    site.postgres.server.start()
+    site.postgres.start_again()
     _publish(site, ids[4:])
 
     _await_revived(site, lambda: site.airflow.value(_COUNT, "success") == SENSORS, "sensors still wait")
@@ -107,9 +105,7 @@ def _await_revived(site: Site, condition: Callable[[], bool], otherwise: str) ->
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"{otherwise}\n{site.airflow.last_words()}")
-        for name in COMPONENTS:
-            with suppress(pytest.fail.Exception):  # what lives says so
-                site.airflow._tell(f"start {name}")
+        site.airflow.tend()
         time.sleep(2)
 
 

@@ -62,6 +62,7 @@ def test_each_tick_has_its_effect_once(site: Site, capsys: pytest.CaptureFixture
         site.airflow.start_component(scheduler)
     until = datetime.now(UTC)
     _await_effect_of(site, _last_tick(until))
+    site.airflow.pause("ticks")
     found = tally(site.consumer.effects("ticks"), Cron(EXPRESSION), since, until)
     with capsys.disabled():
         print(f"\n{_words(found)}")  # noqa: T201 - the figure is what the test is run for

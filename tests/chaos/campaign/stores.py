@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.chaos.campaign.handling import EFFECTS_KEY
 from tests.chaos.campaign.judging import Effect
-from tests.services.postgres import Postgres, _open_up, running_postgres
+from tests.services.postgres import Postgres, running_postgres
 from tests.services.redis import RedisServer, running_server
 
 from tickrelay_messaging.ledger import open_ledger
@@ -50,8 +50,9 @@ class Store(ABC):
             return 0
         if isinstance(self.server, Postgres):
             self.server.crash()
-            _open_up(self.folder)  # another run of pytest may have closed the folders above
-        self.server.server.restart()
+            self.server.start_again()
+        else:
+            self.server.server.restart()
         return 1
 
     @abstractmethod

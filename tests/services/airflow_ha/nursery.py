@@ -5,8 +5,8 @@ The parent of all components: it has imported Airflow once, so that a component 
 
     python -m tests.services.airflow_ha.nursery LOGS NAME=ARGUMENTS...
 
-Lines come in, `start NAME` or `kill NAME`; each is answered by a line, `done` or what went wrong. When its input ends
-it kills everything and ends.
+Lines come in, `start NAME`, `kill NAME`, or `tend NAME` for one that may have ended by itself; each is answered by a
+line, `done` or what went wrong. When its input ends it kills everything and ends.
 """
 
 from __future__ import annotations
@@ -64,7 +64,14 @@ def _kill(component: Component) -> str:
     return "done"
 
 
-_OBEY = {"start": _start, "kill": _kill}
+def _tend(component: Component) -> str:
+    """Start it again if it had been started and has ended, as whatever supervises services does."""
+    if component.reap():
+        component.start()
+    return "done"
+
+
+_OBEY = {"start": _start, "kill": _kill, "tend": _tend}
 
 if __name__ == "__main__":
     main()

@@ -99,6 +99,15 @@ class AirflowHA:
         for name in names:
             self._tell(f"kill {name}")
 
+    def tend(self) -> None:
+        """Start again whatever has ended by itself, as the supervisor of a real site would."""
+        for name in _ARGUMENTS:
+            self._tell(f"tend {name}")
+
+    def pause(self, dag: str) -> None:
+        """Make no more runs of it."""
+        self.api(f"dags/{dag}", {"is_paused": True}, "PATCH")
+
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """An answer of the metadata database: tests may look behind Airflow's back, the product never does."""
         with psycopg.connect(self.database, connect_timeout=5) as connection:
