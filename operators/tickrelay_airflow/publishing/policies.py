@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
+import pendulum
+
 from tickrelay_airflow.cron.windows import Span, span
 from tickrelay_airflow.publishing.runs import Occasion, ScheduledRun, Tick, require_schedule
 from tickrelay_messaging.errors import ConfigurationError
@@ -138,13 +140,18 @@ def _decide(policies: Policies, run: ScheduledRun, around: Circumstances, tick: 
 
 def _by_time(policies: Policies, run: ScheduledRun, now: datetime, tick: Tick) -> Verdict:
     late = now - tick.due
-    told = f"{late.total_seconds():.1f} s late" if late > policies.threshold else ""
+    told = f"{_in_words(late)} late" if late > policies.threshold else ""
     if run.occasion is Occasion.AGAIN:
         return Verdict(tick, TickOutcome.FIRED, str(run.occasion))
     is_missed = policies.misfire == "none" or (policies.misfire == "latest" and run.newer_tick_due(tick, now))
     if told and is_missed:
         return Verdict(tick, TickOutcome.MISFIRED, f"{told}, misfire={policies.misfire!r}")
     return Verdict(tick, TickOutcome.FIRED, told)
+
+
+def _in_words(late: timedelta) -> str:
+    """To the second: `1 day 12 hours 50 minutes 9 seconds`."""
+    return pendulum.duration(seconds=round(late.total_seconds())).in_words(locale="en")
 
 
 def _covering(tick: Tick, around: Circumstances) -> Revocation | None:
