@@ -10,7 +10,7 @@ import sys
 
 from bench.report import console, machine
 
-NAMES = ("sqlite_queue", "latency", "claims", "brokers", "effects", "cron", "ticks", "sensors", "events")
+NAMES = ("sqlite_queue", "latency", "ledger", "brokers", "effects", "cron", "ticks", "sensors", "events")
 
 
 def main() -> int:

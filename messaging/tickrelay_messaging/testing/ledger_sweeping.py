@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tickrelay_messaging.ledger.base import Ledger
 from tickrelay_messaging.ledger.records import (
+    BatchInfo,
     DeadFilter,
     Outcome,
     Owner,
@@ -16,7 +17,16 @@ from tickrelay_messaging.ledger.records import (
     Settlement,
     Verdict,
 )
-from tickrelay_messaging.testing.ledger_case import FAILURE, START, Clock, LedgerCase, ids, outcomes, some
+from tickrelay_messaging.testing.ledger_case import (
+    FAILURE,
+    START,
+    Clock,
+    LedgerCase,
+    ids,
+    make,
+    outcomes,
+    some,
+)
 
 HOUR = 3600.0
 SHORT = Retention(dedup=HOUR, history=HOUR)
@@ -78,6 +88,37 @@ class SweepingContract(LedgerCase):
         ledger.sweep({route.group: clock.now, "lagging": START}, SHORT)
         assert [Outcome.RUN] == outcomes(ledger.claim(owner, route, some(1)))
         assert [Outcome.DUPLICATE] == outcomes(ledger.claim(owner, lagging, some(1)))
+
+    def test_young_buckets_stay_when_old_ones_go(self, ledger: Ledger, clock: Clock, route: Route) -> None:
+        """Each goes when its own time is over."""
+        owner = self.enroll_for_long(ledger, route)
+        ledger.sweep({}, SHORT)
+        self.done(ledger, owner, route, count=1)
+        self.later(ledger, clock, owner, HOUR)
+        ledger.sweep({route.group: clock.now}, SHORT)
+        self.end(ledger, owner, [self.claim_one(ledger, owner, route, "young")])
+        self.later(ledger, clock, owner, 0.9 * HOUR)
+        ledger.sweep({route.group: clock.now}, SHORT)
+        again = ledger.claim(owner, route, [*some(1), make("young")])
+        assert [Outcome.RUN, Outcome.DUPLICATE] == outcomes(again)
+
+    def test_a_mark_outlives_its_history(self, ledger: Ledger, clock: Clock, route: Route) -> None:
+        """What it needs to be told from another payload, and to count for a later try, is still known."""
+        long = Retention(dedup=100 * HOUR, history=HOUR)
+        owner = self.enroll_for_long(ledger, route)
+        ledger.sweep({}, long)
+        info = BatchInfo(id="b", queue=route.queue, dag_id="d", run_id="r", task_id="t")
+        first = f"b/{ledger.batches.open(info)}"
+        self.end(ledger, owner, [self.claim_one(ledger, owner, route, make("m", batch=first, digest="k:aa"))])
+        self.later(ledger, clock, owner, 8 * HOUR)
+        assert ledger.sweep({route.group: clock.now}, long).history_buckets > 0
+        assert [] == ledger.history.lives("b")
+        other = make("m", digest="k:bb")
+        assert Outcome.MISMATCH == self.claim_one(ledger, owner, route, other).outcome
+        second = make("m", batch=f"b/{ledger.batches.open(info)}", digest="k:aa")
+        for _ in range(2):
+            assert Outcome.DUPLICATE == self.claim_one(ledger, owner, route, second).outcome
+        assert 1 == self.progress(ledger, "b", route).done
 
     def test_what_hasnt_ended_stays(self, ledger: Ledger, clock: Clock, route: Route) -> None:
         """Claimed, waiting and dead messages, however old."""

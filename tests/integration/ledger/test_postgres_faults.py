@@ -17,8 +17,8 @@ from tests.services.postgres import Postgres, running_postgres
 from tickrelay_messaging.errors import CallerError, ClaimLost, ConfigurationError, LedgerUnavailable
 from tickrelay_messaging.ledger import open_ledger
 from tickrelay_messaging.ledger.postgres import PostgresLedger
-from tickrelay_messaging.ledger.records import Outcome, Route, Settlement, State, Verdict
-from tickrelay_messaging.testing.ledger_case import LEASE, PATIENCE, Clock, in_thread, make, some
+from tickrelay_messaging.ledger.records import Outcome, Retention, Route, Settlement, State, Verdict
+from tickrelay_messaging.testing.ledger_case import LEASE, PATIENCE, Clock, in_thread, make, outcomes, some
 
 ROUTE = Route("orders", "default", "sync")
 
@@ -191,10 +191,20 @@ def test_an_older_version_is_migrated(url: str, server: Postgres) -> None:
     """By the one program of many that comes first; what it had is there, and it's as if it had been made today."""
     with PostgresLedger(url) as ledger:
         made = ledger.id
-        ledger.claim(ledger.enroll("one", [ROUTE]), ROUTE, [make("m")])
+        owner = ledger.enroll("one", [ROUTE])
+        done, _ = ledger.claim(owner, ROUTE, [make("done"), make("m")])
+        ledger.settle(owner, [Settlement(done, Verdict.DONE)])
     with psycopg.connect(url) as raw:  # back to version 1
         for statement in (
-            *(f"DROP TABLE {table}" for table in ("revocations", "steps", "outbox", "ticks", "schedules")),
+            *(
+                f"DROP TABLE {table}"
+                for table in ("revocations", "steps", "outbox", "ticks", "schedules", "buckets", "done_2")
+            ),
+            "DROP INDEX history_1_batch",
+            "ALTER TABLE history_1 RENAME TO history",
+            "CREATE INDEX history_batch ON history (batch) WHERE batch IS NOT NULL",
+            "CREATE TABLE done (key bytea PRIMARY KEY, history bigint NOT NULL)",
+            "INSERT INTO done SELECT key, number FROM history",
             "DROP INDEX active_order",
             *(
                 f"ALTER TABLE active DROP COLUMN {name}"
@@ -207,6 +217,29 @@ def test_an_older_version_is_migrated(url: str, server: Postgres) -> None:
             raw.execute(statement)
     with PostgresLedger(url) as ledger:
         assert (made, State.CLAIMED) == (ledger.id, ledger.history.life("m")[0].state)
+        owner = ledger.enroll("two", [ROUTE])
+        assert [Outcome.DUPLICATE] == outcomes(ledger.claim(owner, ROUTE, [make("done")]))
     fresh = server.new_database()
-    PostgresLedger(fresh).close()
+    with PostgresLedger(fresh) as ledger:
+        ledger.enroll("one", [ROUTE])
     assert columns(fresh) == columns(url)
+
+
+def test_a_reader_only_puts_the_dropping_off(url: str) -> None:
+    """Whoever is in the middle of a retired table: nobody else waits for it, and the next sweep drops it."""
+    clock = Clock()
+    with PostgresLedger(url, clock) as ledger, psycopg.connect(url) as reader:
+        owner = ledger.enroll("one", [ROUTE], lease=1e9)
+        ledger.settle(
+            owner, [Settlement(claim, Verdict.DONE) for claim in ledger.claim(owner, ROUTE, [make("m")])]
+        )
+        reader.execute("SELECT * FROM done_2")
+        clock.advance(1e6)
+        assert 1 == ledger.sweep({ROUTE.group: clock.now}, Retention()).dedup_buckets
+        clock.advance(61)
+        ledger.sweep({ROUTE.group: clock.now}, Retention())
+        assert [Outcome.RUN] == outcomes(ledger.claim(owner, ROUTE, [make("m")]))
+        assert "done_2" in {row[0] for row in columns(url)}
+        reader.rollback()
+        ledger.sweep({ROUTE.group: clock.now}, Retention())
+        assert "done_2" not in {row[0] for row in columns(url)}

@@ -83,6 +83,20 @@ def test_nothing_is_lost(migrated: SqliteLedger, clock: Clock) -> None:
     assert clock.now > START
 
 
+def test_done_messages_keep_what_is_needed_of_them(old: Path, clock: Clock) -> None:
+    """Another payload is told from a duplicate, and a later try of the publisher gets what it brings again."""
+    with closing(sqlite3.connect(old)) as database, database:
+        database.execute("UPDATE history SET digest = 'k:aa' WHERE message_id = 'done'")
+    with SqliteLedger(old, clock) as ledger:
+        owner = ledger.enroll("two", [ROUTE])
+        other, same = make("done", digest="k:bb"), make("done", digest="k:aa", batch="b/2")
+        assert [Outcome.MISMATCH] == outcomes(ledger.claim(owner, ROUTE, [other]))
+        info = ledger.batches.find(dag_id="d", run_id="r")[0].info
+        assert 2 == ledger.batches.open(info)
+        assert [Outcome.DUPLICATE] == outcomes(ledger.claim(owner, ROUTE, [same]))
+        assert 1 == ledger.batches.progress("b", "default")[0].done
+
+
 def test_what_is_new_works(migrated: SqliteLedger) -> None:
     """Rules that version 1 didn't know."""
     owner = migrated.enroll("two", [ROUTE])
@@ -94,7 +108,8 @@ def test_what_is_new_works(migrated: SqliteLedger) -> None:
 def test_a_migrated_ledger_is_as_a_new_one(old: Path, tmp_path: Path) -> None:
     """Column by column and index by index."""
     for path in (old, tmp_path / "new.db"):
-        SqliteLedger(path).close()
+        with SqliteLedger(path) as ledger:
+            ledger.enroll("two", [ROUTE])  # whose group gets its table
     assert schema_of(tmp_path / "new.db") == schema_of(old)
 
 

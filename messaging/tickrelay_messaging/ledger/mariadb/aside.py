@@ -5,7 +5,7 @@ Tables that are made or dropped while the ledger writes.
 
 The server commits before such a statement, so half of what belongs together would last alone. A new table is made on
 a connection of its own (an empty one that nobody uses does no harm), an old one dropped behind the COMMIT; both under
-the writer's lock.
+the writer's lock. So an index can only be made of a table that the transaction hasn't looked into.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 
 from tickrelay_messaging.ledger.mariadb.connecting import Connector
 
-_CREATES = re.compile(r"\s*CREATE\s+TABLE\b", re.IGNORECASE)
+_CREATES = re.compile(r"\s*CREATE\s+(TABLE|INDEX)\b", re.IGNORECASE)
 _DROPS = re.compile(r"\s*DROP\s+TABLE\b", re.IGNORECASE)
 
 
@@ -29,7 +29,7 @@ class Aside:
         self._drops: list[str] = []
 
     def take(self, statement: str) -> bool:
-        """Whether it makes or drops a table; then it is seen to."""
+        """Whether it makes or drops a table, or makes an index; then it is seen to."""
         if _CREATES.match(statement):
             self._run([statement])
             return True

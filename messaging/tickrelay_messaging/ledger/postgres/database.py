@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection
 
-from tickrelay_messaging.errors import ClaimLost
+from tickrelay_messaging.errors import ClaimLost, LedgerUnavailable
 from tickrelay_messaging.ledger.postgres.connecting import Connector, driver
 from tickrelay_messaging.ledger.postgres.errors import translated
 from tickrelay_messaging.ledger.postgres.listening import Listener, notify
@@ -25,10 +26,14 @@ from tickrelay_messaging.ledger.postgres.transacting import ALONE, PostgresTrans
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# Somebody who is stopped in the middle must not keep the others from writing for ever.
+# Somebody who is stopped in the middle must not keep the others from writing for ever. A plan that was made while a
+# table was new and empty would read the whole of it, and is kept until the server has counted its rows.
 _WRITE = (
-    f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL lock_timeout = '30s'; {ALONE}"
+    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL lock_timeout = '30s'; "
+    f"SET LOCAL enable_seqscan = off; {ALONE}"
 )
+
+_DROP = "BEGIN; SET LOCAL lock_timeout = '1s'"
 
 
 class PostgresDatabase(Database):
@@ -98,6 +103,17 @@ class PostgresDatabase(Database):
     def is_alive(self, owner: int) -> bool | None:  # noqa: ARG002
         """Only its lease can tell: it may be on another host."""
         return None
+
+    def drop(self, table: str, *, ordered_by: str) -> bool:  # noqa: ARG002
+        """Its lock waits for whoever still reads the table, and meanwhile keeps nobody else from anything."""
+        try:
+            with self._transaction(_DROP) as connection:
+                driver(connection).execute(f"DROP TABLE IF EXISTS {table}")
+        except LedgerUnavailable as error:
+            if isinstance(error.__cause__, LockNotAvailable):
+                return False
+            raise
+        return True
 
     def close(self) -> None:
         self._owners.clear()

@@ -56,7 +56,7 @@ class SqlLedger(Ledger):
         self._claims = Claims(database, names)
         self._waiting = Waiting(database, names)
         self._settling = Settling(database)
-        self._sweeping = Sweeping(database, names)
+        self._sweeping = Sweeping(database)
         self.dead_letters = SqlDeadLetters(database, names)
         self.batches = SqlBatches(database, names)
         self.mailbox = SqlMailbox(database)

@@ -21,14 +21,20 @@ from tickrelay_messaging.ledger.records import (
     Route,
     State,
 )
-from tickrelay_messaging.ledger.sql import rows
+from tickrelay_messaging.ledger.sql import known, rows
+from tickrelay_messaging.ledger.sql.buckets import Live
 from tickrelay_messaging.ledger.sql.bulk import update_rows
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
-from tickrelay_messaging.ledger.sql.known import find_active, find_done, forget_done
+from tickrelay_messaging.ledger.sql.known import Mark, find_active, find_done, forget_done
 from tickrelay_messaging.ledger.sql.ordering import BEHIND, INSERT_KEYED, RULES, Places, order_key
 from tickrelay_messaging.ledger.sql.revoking import is_covered, replace_waiting
 from tickrelay_messaging.ledger.sql.tables import CLAIMED, ORPHAN, WAITING, active
-from tickrelay_messaging.ledger.sql.tries import count_for_newest, differ
+from tickrelay_messaging.ledger.sql.tries import (
+    Counted,
+    count_active_for_newest,
+    count_done_for_newest,
+    differ,
+)
 from tickrelay_messaging.message import Message
 
 _PARK_ORPHAN = update_rows(active, f"state = {WAITING}, held = 1, due = ?", "due", where=f"state = {ORPHAN}")
@@ -46,6 +52,7 @@ class Asking:
         fence: of what is RUN.
         doubtful: fences of claims of this owner's whose commit got no answer, by key.
         taken_back: the revocations that concern these messages.
+        live: where marks of messages that ended are.
     """
 
     route: Route
@@ -57,6 +64,7 @@ class Asking:
     fence: int
     doubtful: dict[tuple[int, bytes], int]
     taken_back: Sequence[Revocation]
+    live: Live
 
 
 class Answering:
@@ -81,15 +89,16 @@ class Answering:
     def decide(self, connection: Connection, asked: Sequence[tuple[bytes, Message]]) -> None:
         """Answer each of them; a key may be there once."""
         keys = [key for key, _ in asked]
-        done, known = find_done(connection, keys), find_active(connection, keys)
         asking = self._asking
+        done = find_done(connection, asking.live, asking.number, keys)
+        active_ones = find_active(connection, keys)
         ordered = [order_key(asking.route, asking.rule, message) for _, message in asked]
         self._places.look(connection, asking.owner, asking.rule, ordered)
         for (key, message), order in zip(asked, ordered, strict=True):
             if key in done and not self._is_replaced(connection, message, done[key]):
                 self._answer_done(connection, message, done[key])
-            elif key in known:
-                self._answer_known(connection, message, known[key])
+            elif key in active_ones:
+                self._answer_known(connection, message, active_ones[key])
             else:
                 self._answer_new(key, message, order)
 
@@ -164,22 +173,25 @@ class Answering:
         else:
             self._keyed.append((*row, *place, RULES[self._asking.rule]))
 
-    def _is_replaced(self, connection: Connection, message: Message, row: Any) -> bool:
+    def _is_replaced(self, connection: Connection, message: Message, mark: Mark) -> bool:
         """Whether it was revoked, and now comes with a generation that isn't: then it's as if it had never come."""
-        if row[3] != _REVOKED or is_covered(message, self._asking.taken_back):
+        if mark.state != _REVOKED or is_covered(message, self._asking.taken_back):
             return False
-        forget_done(connection, row)
-        self.endings.counts[(row[2], self._asking.number, State.REVOKED.value)] -= 1
+        batch = known.batch_of(connection, self._asking.live, mark)
+        forget_done(connection, self._asking.live, mark)
+        self.endings.counts[(batch, self._asking.number, State.REVOKED.value)] -= 1
         return True
 
-    def _answer_done(self, connection: Connection, message: Message, row: Any) -> None:
-        key, digest, _, state = row[:4]
-        if state != _REVOKED and differ(message.extensions.get("digest"), digest):
-            self._answer_other_payload(connection, key, message)
+    def _answer_done(self, connection: Connection, message: Message, mark: Mark) -> None:
+        if mark.state != _REVOKED and known.differ(message.extensions.get("digest"), mark):
+            self._answer_other_payload(connection, mark.key, message)
             return
-        count_for_newest(connection, self.endings.counts, (self._asking.number, message), done=row)
+        count_done_for_newest(connection, self._asking.live, self._counted(message), mark)
         self.endings.counts[(None, self._asking.number, "duplicates")] += 1
-        self._answer(Outcome.DUPLICATE, key, message)
+        self._answer(Outcome.DUPLICATE, mark.key, message)
+
+    def _counted(self, message: Message) -> Counted:
+        return self.endings.counts, self._asking.number, message
 
     def _answer_known(self, connection: Connection, message: Message, row: Any) -> None:
         key, digest, _, state, owner, fence = row
@@ -193,7 +205,7 @@ class Answering:
         if differ(message.extensions.get("digest"), digest):
             self._answer_other_payload(connection, key, message)
             return
-        count_for_newest(connection, self.endings.counts, (self._asking.number, message), active=row)
+        count_active_for_newest(connection, self._counted(message), row)
         self._adopt(key, message, state)
         self._answer(Outcome.PARKED, key, message)
 
@@ -209,10 +221,12 @@ class Answering:
         """The same id with another payload is somebody's mistake, never a duplicate to be dropped in silence."""
         other = other_payload_key(key, message.extensions["digest"])
         self._answer(Outcome.MISMATCH, other, message)
-        done, known = find_done(connection, [other]).get(other), find_active(connection, [other]).get(other)
-        if done or known:
-            what = (self._asking.number, message)
-            count_for_newest(connection, self.endings.counts, what, done=done, active=known)
+        asking = self._asking
+        if mark := find_done(connection, asking.live, asking.number, [other]).get(other):
+            count_done_for_newest(connection, asking.live, self._counted(message), mark)
+            return
+        if row := find_active(connection, [other]).get(other):
+            count_active_for_newest(connection, self._counted(message), row)
             return
         text = f"id {message.id} came before with another payload; give different payloads different ids"
         self.endings.die(self._ending(other, message), "mismatch", Failure("DigestMismatch", text))

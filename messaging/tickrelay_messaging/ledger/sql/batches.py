@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -14,8 +14,9 @@ from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import BatchInfo, Route
 from tickrelay_messaging.ledger.reports import Batch, BatchProgress
 from tickrelay_messaging.ledger.sql import tallies
-from tickrelay_messaging.ledger.sql.bulk import select_by_key
+from tickrelay_messaging.ledger.sql.buckets import live
 from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.known import find_done
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.tables import batches
 from tickrelay_messaging.ledger.sql.tables import tallies as table
@@ -82,7 +83,7 @@ class SqlBatches(Batches):
             ]
 
     def known(self, queue: str, messages: Sequence[Message]) -> int:
-        routes = list(self._names.current(queue))
+        routes = self._names.current(queue)
         if not routes:
             return 0
         chunks = [messages[at : at + _CHUNK] for at in range(0, len(messages), _CHUNK)]
@@ -90,11 +91,11 @@ class SqlBatches(Batches):
             return sum(_known_in_all(connection, routes, chunk) for chunk in chunks)
 
 
-def _known_in_all(connection: Connection, routes: Sequence[Route], messages: Sequence[Message]) -> int:
-    remaining = list(messages)
-    for route in routes:
+def _known_in_all(connection: Connection, routes: Mapping[Route, int], messages: Sequence[Message]) -> int:
+    remaining, there = list(messages), live(connection)
+    for route, number in routes.items():
         keys = [key_of(route, message.source, message.id) for message in remaining]
-        done = select_by_key(connection, "1", "done", keys)
+        done = find_done(connection, there, number, keys)
         remaining = [message for key, message in zip(keys, remaining, strict=True) if key in done]
     return len(remaining)
 

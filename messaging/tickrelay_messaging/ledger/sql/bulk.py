@@ -8,7 +8,7 @@ arrays: see `mysql`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -113,9 +113,22 @@ def select_by_key(
     connection: Connection, columns: str, table: str, keys: Sequence[bytes]
 ) -> dict[bytes, Any]:
     """Rows by key, which comes first in each."""
+    return union_by_key(connection, {table: columns}, keys)
+
+
+def union_by_key(
+    connection: Connection, columns: Mapping[str, str], keys: Sequence[bytes]
+) -> dict[bytes, Any]:
+    """
+    Rows of several tables by key, which comes first in each.
+
+    Args:
+        columns: by table; of the same types in all.
+    """
     cursor = connection.connection.cursor()
+    tables = tuple(columns.items())
     if not goes_by_row(connection) and not mysql.speaks(connection):
-        cursor.execute(f"SELECT key, {columns} FROM {table} WHERE key = ANY(%b)", [list(keys)])  # noqa: S608
+        cursor.execute(_select_any(tables), {"keys": list(keys)})
         return {row[0]: row for row in cursor.fetchall()}
     found: dict[bytes, Any] = {}
     for at in range(0, len(keys), _MOST_KEYS):
@@ -123,12 +136,26 @@ def select_by_key(
         # Padded to a power of two, so that few statements are prepared rather than one for each length.
         size = 1 << (len(chunk) - 1).bit_length()
         padded = (*chunk, *(chunk[-1],) * (size - len(chunk)))
-        statement = _select_in("key, " + columns, table, size)
-        cursor.execute(statement if goes_by_row(connection) else mysql.worded(statement), padded)
+        if goes_by_row(connection):
+            cursor.execute(_select_in(tables, size), padded)
+        else:
+            cursor.execute(mysql.worded(_select_in(tables, size, numbered=False)), padded * len(tables))
         found.update((row[0], row) for row in cursor.fetchall())
     return found
 
 
 @lru_cache(maxsize=64)
-def _select_in(columns: str, table: str, count: int) -> str:
-    return f"SELECT {columns} FROM {table} WHERE key IN ({','.join('?' * count)})"  # noqa: S608 - no data in it
+def _select_any(tables: Sequence[tuple[str, str]]) -> str:
+    return " UNION ALL ".join(
+        f"SELECT key, {columns} FROM {table} WHERE key = ANY(%(keys)b)"  # noqa: S608 - no data in it
+        for table, columns in tables
+    )
+
+
+@lru_cache(maxsize=256)
+def _select_in(tables: Sequence[tuple[str, str]], count: int, *, numbered: bool = True) -> str:
+    keys = ",".join(f"?{number}" if numbered else "?" for number in range(1, count + 1))
+    return " UNION ALL ".join(
+        f"SELECT key, {columns} FROM {table} WHERE key IN ({keys})"  # noqa: S608 - no data in it
+        for table, columns in tables
+    )

@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import Failure, Route
-from tickrelay_messaging.ledger.sql.bulk import select_by_key
+from tickrelay_messaging.ledger.sql.buckets import live
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.endings import Ending, Endings
+from tickrelay_messaging.ledger.sql.known import find_active, find_done
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.message import Message
 
@@ -36,7 +37,8 @@ def _bury_one(
     connection: Connection, endings: Endings, ending: Ending, what: tuple[Delivery, Failure]
 ) -> None:
     delivery, failure = what
-    if any(select_by_key(connection, "1", table, [ending.key]) for table in ("active", "done")):
+    keys = [ending.key]
+    if find_active(connection, keys) or find_done(connection, live(connection), ending.route, keys):
         return
     payload = (ending.key, json.dumps(dict(delivery.headers)), delivery.body)
     endings.fail(ending.key, 0, "undecodable", failure)

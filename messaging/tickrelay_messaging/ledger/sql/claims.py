@@ -14,6 +14,7 @@ from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import Claim, KeyRule, Outcome, Owner, Route
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.answering import Answering, Asking
+from tickrelay_messaging.ledger.sql.buckets import live
 from tickrelay_messaging.ledger.sql.database import Database, Topic
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.revoking import in_force
@@ -70,6 +71,7 @@ class Claims:
                     fence=max(highest_gone + 1, int(now * 1e6)),
                     doubtful=self._doubtful,
                     taken_back=in_force(connection, messages),
+                    live=live(connection),
                 )
                 for places in _rounds(keys):
                     answering = Answering(asking)

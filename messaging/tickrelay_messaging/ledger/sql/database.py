@@ -104,6 +104,18 @@ class Database(ABC):
         """A writing transaction that another thread may abort."""
 
     @abstractmethod
+    def drop(self, table: str, *, ordered_by: str) -> bool:
+        """
+        Drop a table that nobody looks into any more, without keeping a writer waiting.
+
+        Args:
+            ordered_by: the column whose order its rows lie in.
+
+        Returns:
+            False where it has to be tried again later.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close every connection."""
 

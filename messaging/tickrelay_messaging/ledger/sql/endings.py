@@ -12,13 +12,15 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging.ledger.records import Failure, State
 from tickrelay_messaging.ledger.sql import rows, tallies
+from tickrelay_messaging.ledger.sql.buckets import Bucket, extend, last_number, live
 from tickrelay_messaging.ledger.sql.bulk import insert_rows
+from tickrelay_messaging.ledger.sql.known import digest_of, tag_of
 from tickrelay_messaging.ledger.sql.tables import DEAD, dead
 from tickrelay_messaging.ledger.sql.tallies import Tally
 from tickrelay_messaging.message import Message
 
 CODES = {1: State.DONE, 2: State.EXPIRED, 3: State.REVOKED, 4: State.DISCARDED, 5: State.SKIPPED}
-"""What the integers in `history.state` mean."""
+"""What the integers in a mark's and a history's `state` mean."""
 CODE_OF = {state: code for code, state in CODES.items()}
 _DONE = CODE_OF[State.DONE]
 
@@ -128,9 +130,17 @@ class Endings:
 
     def _write_ended(self, connection: Connection) -> None:
         """History is numbered here, as the writing transaction is alone: one statement for all needs the numbers."""
-        last = rows.cursor(connection).execute("SELECT max(number) FROM history").fetchone()[0] or 0
-        rows.INSERT_HISTORY.run(connection, [(last + i, *row) for i, row in enumerate(self._ended, 1)])
-        rows.INSERT_DONE.run(connection, [(row[0], last + i) for i, row in enumerate(self._ended, 1)])
+        there = live(connection)
+        place = there.history[0]
+        numbered = list(enumerate(self._ended, last_number(connection, place) + 1))
+        rows.insert_history(place.number).run(connection, [(number, *row) for number, row in numbered])
+        marks: dict[Bucket, list[tuple[Any, ...]]] = {}
+        for number, (key, route, _, _, batch, digest, code, *_) in numbered:
+            mark = (key, number, code, tag_of(batch), digest_of(digest))
+            marks.setdefault(there.marks[route][0], []).append(mark)
+        for bucket, given in marks.items():
+            rows.insert_marks(bucket.number).run(connection, given)
+        extend(connection, [place, *marks], self.now)
 
 
 def _texts(failure: Failure) -> tuple[str, str, str]:

@@ -14,8 +14,10 @@ from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import Owner, Route, State
 from tickrelay_messaging.ledger.reports import ConsumerRecord, Event, Life, RouteStats
 from tickrelay_messaging.ledger.sql import tallies
+from tickrelay_messaging.ledger.sql.buckets import Bucket, live
 from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.endings import CODES
+from tickrelay_messaging.ledger.sql.known import find_done
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.tables import (
     CLAIMED,
@@ -24,12 +26,11 @@ from tickrelay_messaging.ledger.sql.tables import (
     WAITING,
     active,
     dead,
-    done,
     failures,
-    history,
     owners,
     sources,
 )
+from tickrelay_messaging.ledger.sql.tables_buckets import history_table
 
 _STATES = {CLAIMED: State.CLAIMED, WAITING: State.WAITING, DEAD: State.DEAD, ORPHAN: State.WAITING}
 _ENDS = ("done", "discarded", "expired", "revoked", "skipped")
@@ -47,21 +48,16 @@ class SqlHistory(History):
     def life(self, message_id: str) -> list[Life]:
         routes = self._names.all_routes()
         with self._database.read() as connection:
-            keys = self._keys(connection, routes, message_id)
-            return self._lives(connection, _active_rows(connection, keys), _history_rows(connection, keys))
+            named, mismatched = self._keys(connection, routes, message_id)
+            ended = _ended_rows(connection, {**named, **mismatched})
+            return self._lives(connection, _active_rows(connection, [*named, *mismatched]), ended)
 
     def lives(self, batch: str, *, after: int = 0, limit: int = 100) -> list[Life]:
         self._names.all_routes()
-        ended = (
-            select(history)
-            .where(_of_batch(history, batch), history.c.number > after)
-            .order_by(history.c.number)
-            .limit(limit)
-        )
         open_ones = select(active).where(_of_batch(active, batch)).order_by(active.c.message_id).limit(limit)
         with self._database.read() as connection:
             living = connection.execute(open_ones).all() if not after else ()
-            return self._lives(connection, living, connection.execute(ended).all())
+            return self._lives(connection, living, _ended_of_batch(connection, batch, after, limit))
 
     def stats(self) -> list[RouteStats]:
         routes = self._names.all_routes()
@@ -95,15 +91,18 @@ class SqlHistory(History):
             claims=claims,
         )
 
-    def _keys(self, connection: Connection, routes: Iterable[Route], message_id: str) -> list[bytes]:
-        """Every key the id may have: no index by id is kept, as names are few and messages many."""
-        named = [
-            key_of(route, source, message_id)
-            for route in routes
-            for source in self._names.sources_like(connection)
-        ]
-        mismatched = connection.execute(select(dead.c.key).where(dead.c.message_id == message_id)).scalars()
-        return list(dict.fromkeys([*named, *mismatched]))
+    def _keys(
+        self, connection: Connection, routes: Mapping[Route, int], message_id: str
+    ) -> tuple[dict[bytes, int], dict[bytes, int]]:
+        """Every key the id may have, with its route: no index by id is kept, as names are few and messages many."""
+        sources = self._names.sources_like(connection)
+        named = {
+            key_of(route, source, message_id): number
+            for route, number in routes.items()
+            for source in sources
+        }
+        query = select(dead.c.key, dead.c.route).where(dead.c.message_id == message_id)
+        return named, {row.key: row.route for row in connection.execute(query)}
 
     def _lives(self, connection: Connection, living: Sequence[Any], ended: Sequence[Any]) -> list[Life]:
         happened = _failures(connection, [row.key for row in (*living, *ended)])
@@ -164,9 +163,30 @@ def _active_rows(connection: Connection, keys: Sequence[bytes]) -> list[Any]:
     ]
 
 
-def _history_rows(connection: Connection, keys: Sequence[bytes]) -> list[Any]:
-    query = select(history).join(done, done.c.history == history.c.number)
-    return [row for chunk in _chunks(keys) for row in connection.execute(query.where(done.c.key.in_(chunk)))]
+def _ended_rows(connection: Connection, keys: Mapping[bytes, int]) -> list[Any]:
+    """What the history has of these keys, by their routes."""
+    there = live(connection)
+    numbers: dict[Bucket, list[int]] = {}
+    for route in set(keys.values()):
+        mine = [key for key, of in keys.items() if of == route]
+        for mark in find_done(connection, there, route, mine).values():
+            if bucket := there.history_of(mark.number):
+                numbers.setdefault(bucket, []).append(mark.number)
+    found: list[Any] = []
+    for bucket, given in numbers.items():
+        history = history_table(bucket.number)
+        found += connection.execute(select(history).where(history.c.number.in_(given)))
+    return found
+
+
+def _ended_of_batch(connection: Connection, batch: str, after: int, limit: int) -> list[Any]:
+    """In the order of their ends, from bucket to bucket."""
+    found: list[Any] = []
+    for bucket in reversed(live(connection).history):
+        history = history_table(bucket.number)
+        query = select(history).where(_of_batch(history, batch), history.c.number > after)
+        found += connection.execute(query.order_by(history.c.number).limit(limit - len(found)))
+    return found
 
 
 def _failures(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, list[Event]]:

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import BigInteger, Column, Connection, Float, Integer, LargeBinary, Text, text
 
+from tickrelay_messaging.ledger.sql.migrating_buckets import to_buckets
 from tickrelay_messaging.ledger.sql.migrating_schedules import add_schedules
 
 _Big = BigInteger().with_variant(Integer, "sqlite")
@@ -73,5 +74,5 @@ def _create_rooms_of_2(operations: Operations) -> None:
     )
 
 
-STEPS: dict[int, Callable[[Operations], None]] = {2: _to_2, 3: add_schedules}
+STEPS: dict[int, Callable[[Operations], None]] = {2: _to_2, 3: add_schedules, 4: to_buckets}
 """By the version they lead to."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, Table, insert, select, update
 
 from tickrelay_messaging.ledger.records import Route
+from tickrelay_messaging.ledger.sql.buckets import open_first
 from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.tables import routes, sources
 
@@ -78,28 +79,32 @@ class Names:
 
     def _enter_route(self, route: Route) -> int:
         names = {"queue": route.queue, "group_name": route.group, "handler": route.handler}
-        number = self._enter(routes, names, {"seen_at": 0.0})
+        with self._database.write() as connection:
+            number = _enter(connection, routes, names, {"seen_at": 0.0})
+            open_first(connection, route.group, self._database.clock())
         self._remember(route, number)
         return number
 
     def _enter_source(self, source: str) -> int:
         if len(self._sources) > _MOST_SOURCES:
             self._sources.clear()
-        return self._sources.setdefault(source, self._enter(sources, {"source": source}, {}))
-
-    def _enter(self, table: Table, names: dict[str, str], rest: dict[str, float]) -> int:
-        found = select(table.c.number).where(*(table.c[name] == value for name, value in names.items()))
         with self._database.write() as connection:
-            number = connection.execute(found).scalar()
-            if number is None:
-                key = connection.execute(insert(table).values(**names, **rest)).inserted_primary_key
-                number = key[0] if key else None
-        assert isinstance(number, int)
-        return number
+            number = _enter(connection, sources, {"source": source}, {})
+        return self._sources.setdefault(source, number)
 
     def _remember(self, route: Route, number: int) -> None:
         self._routes[route] = number
         self._by_number[number] = route
+
+
+def _enter(connection: Connection, table: Table, names: dict[str, str], rest: dict[str, float]) -> int:
+    found = select(table.c.number).where(*(table.c[name] == value for name, value in names.items()))
+    number = connection.execute(found).scalar()
+    if number is None:
+        key = connection.execute(insert(table).values(**names, **rest)).inserted_primary_key
+        number = key[0] if key else None
+    assert isinstance(number, int)
+    return number
 
 
 _MOST_SOURCES = 10_000

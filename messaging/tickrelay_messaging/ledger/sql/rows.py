@@ -14,8 +14,15 @@ from sqlalchemy import Connection
 from tickrelay_messaging import envelope
 from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.ledger.sql import mysql
-from tickrelay_messaging.ledger.sql.bulk import delete_rows, goes_by_row, insert_rows, update_rows
-from tickrelay_messaging.ledger.sql.tables import DEAD, WAITING, active, done, failures, history, payloads
+from tickrelay_messaging.ledger.sql.bulk import (
+    Statement,
+    delete_rows,
+    goes_by_row,
+    insert_rows,
+    update_rows,
+)
+from tickrelay_messaging.ledger.sql.tables import DEAD, WAITING, active, failures, payloads
+from tickrelay_messaging.ledger.sql.tables_buckets import history_table, marks_table
 from tickrelay_messaging.message import Message
 
 Key = bytes
@@ -24,11 +31,6 @@ _ACTIVE = "key route state owner fence held due message_id source batch digest"
 _NEW = "attempt crashes suspect"
 INSERT_ACTIVE = insert_rows(active, _ACTIVE, constants=_NEW, values="1 0 0")
 INSERT_ACTIVE_OR_NOT = insert_rows(active, _ACTIVE, constants=_NEW, values="1 0 0", ignore=True)
-INSERT_HISTORY = insert_rows(
-    history,
-    "number key route message_id source batch digest state attempts published_at claimed_at ended_at owner",
-)
-INSERT_DONE = insert_rows(done, "key history")
 INSERT_FAILURE = insert_rows(failures, "key at attempt what kind text stack owner")
 WAIT = update_rows(
     active, f"state = {WAITING}, owner = NULL, held = 1, due = ?, attempt = attempt + ?", "due attempt"
@@ -38,6 +40,21 @@ BURY = update_rows(active, f"state = {DEAD}, owner = NULL, held = 1, due = NULL"
 PUT_PAYLOAD = insert_rows(payloads, "key headers body", ignore=True)
 DELETE_ACTIVE = delete_rows(active)
 DELETE_PAYLOAD = delete_rows(payloads)
+
+
+@lru_cache(maxsize=256)
+def insert_marks(bucket: int) -> Statement:
+    """Into a bucket of done-marks."""
+    return insert_rows(marks_table(bucket), "key number state tag digest")
+
+
+@lru_cache(maxsize=64)
+def insert_history(bucket: int) -> Statement:
+    """Into a bucket of history."""
+    return insert_rows(
+        history_table(bucket),
+        "number key route message_id source batch digest state attempts published_at claimed_at ended_at owner",
+    )
 
 
 def cursor(connection: Connection) -> Any:

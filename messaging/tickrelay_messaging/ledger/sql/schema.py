@@ -10,10 +10,11 @@ from sqlalchemy import Connection, insert, inspect, select, update
 
 from tickrelay_messaging.errors import StorageCorrupt
 from tickrelay_messaging.ledger.sql import tallies
+from tickrelay_messaging.ledger.sql.buckets import open_first
 from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.tables import FENCE, SCHEMA_VERSION, meta, metadata
 
-OLDEST = 2
+OLDEST = 4
 """
 The oldest program's version that can work with tables of this one: while a new program is rolled out, both work side by
 side. A ledger says so itself (`meta`), since an old program can't know.
@@ -35,7 +36,7 @@ def open_schema(database: Database) -> str:
     if not found or _version(found) < SCHEMA_VERSION:
         with database.write() as connection:
             # Asked again inside the transaction: of many that start at once, one does it.
-            found = _read_meta(connection) or _create(connection)
+            found = _read_meta(connection) or _create(connection, database.clock())
             found = _migrate(connection, found)
     _check(found)
     return found["id"]
@@ -60,10 +61,11 @@ def _check(found: dict[str, str]) -> None:
         )
 
 
-def _create(connection: Connection) -> dict[str, str]:
+def _create(connection: Connection, now: float) -> dict[str, str]:
     metadata.create_all(connection)
     made = {"id": str(uuid4()), **_current(), FENCE: "0", tallies.FOLDED: "0"}
     connection.execute(insert(meta), [{"name": name, "value": value} for name, value in made.items()])
+    open_first(connection, None, now)
     return made
 
 

@@ -3,8 +3,9 @@
 """
 The tables of a SQL ledger.
 
-`active` and `done` are what every message passes through, so their rows are as small as can be: names are interned
-(`routes`, `sources`), payloads lie apart (`payloads`), and what people read lies in `history`, `failures` and `dead`.
+`active` is what every message passes through, so its rows are as small as can be: names are interned (`routes`,
+`sources`), payloads lie apart (`payloads`). What is left of messages that ended lies in tables that come and go, see
+`tables_buckets`; what people read of the others, in `failures` and `dead`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from tickrelay_messaging.ledger.sql.tables_buckets import table_of_buckets
 from tickrelay_messaging.ledger.sql.tables_schedules import tables_of_schedules
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 FENCE = "fence"
 """Name in `meta` of the highest fence whose row is gone: its key's next one is higher, whatever the clock says."""
@@ -118,37 +120,7 @@ payloads = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
-done = Table(
-    "done",
-    metadata,
-    Column("key", LargeBinary, primary_key=True),
-    Column("history", _Big, nullable=False),
-    sqlite_with_rowid=False,
-)
-
-history = Table(
-    "history",
-    metadata,
-    Column("number", _Big, primary_key=True),
-    Column("key", LargeBinary, nullable=False),
-    Column("route", Integer, nullable=False),
-    Column("message_id", Text, nullable=False),
-    Column("source", Integer, nullable=False),
-    Column("batch", Text),
-    Column("digest", Text),
-    Column("state", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("published_at", Float),
-    Column("claimed_at", Float),
-    Column("ended_at", Float, nullable=False),
-    Column("owner", Text, nullable=False),
-)
-Index(
-    "history_batch",
-    history.c.batch,
-    sqlite_where=history.c.batch.is_not(None),
-    postgresql_where=history.c.batch.is_not(None),
-)
+buckets = table_of_buckets(metadata)
 
 failures = Table(
     "failures",

@@ -10,33 +10,50 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tickrelay_messaging.ledger.sql import rows, tallies
+from tickrelay_messaging.ledger.sql.buckets import Live
 from tickrelay_messaging.ledger.sql.endings import CODES
+from tickrelay_messaging.ledger.sql.known import Mark, set_batch, tag_of
 from tickrelay_messaging.ledger.sql.tables import DEAD
 from tickrelay_messaging.ledger.sql.tallies import Tally
 from tickrelay_messaging.message import Message
 
+_MOST_TRIES = 1_000
+"""Earlier tries of a batch that are looked for; a made-up number must not keep the ledger busy."""
 
-def count_for_newest(
-    connection: Connection,
-    counts: Counter[Tally],
-    what: tuple[int, Message],
-    *,
-    done: Any = None,
-    active: Any = None,
-) -> None:
-    """A message (with its route's number) that a later try of its publisher brings again counts for that one."""
-    key, _, old, state = (done or active)[:4]
-    route, message = what
+Counted = tuple[Counter[Tally], int, Message]
+"""Counters, and a message with its route's number."""
+
+
+def count_active_for_newest(connection: Connection, what: Counted, row: Any) -> None:
+    """A message that a later try of its publisher brings again counts for that one; `row` as `find_active` gives it."""
+    counts, route, message = what
+    key, _, old, state = row[:4]
     new = message.extensions.get("batchid")
     if not is_newer(new, old):
-        return
-    if done:
-        rows.cursor(connection).execute("UPDATE history SET batch = ? WHERE number = ?", (new, done[4]))
-        tallies.move(counts, old, new, (route, CODES[state].value))
         return
     rows.cursor(connection).execute("UPDATE active SET batch = ? WHERE key = ?", (new, key))
     if state == DEAD:
         tallies.move(counts, old, new, (route, "dead"))
+
+
+def count_done_for_newest(connection: Connection, live: Live, what: Counted, mark: Mark) -> None:
+    """The same for one that has ended."""
+    counts, route, message = what
+    new = message.extensions.get("batchid")
+    if new is None or tag_of(new) == mark.tag:
+        return
+    old = None if mark.tag is None else earlier_try(new, mark.tag)
+    if mark.tag is None or old is not None:
+        set_batch(connection, live, mark, new)
+        tallies.move(counts, old, new, (route, CODES[mark.state].value))
+
+
+def earlier_try(batch: str, tag: int) -> str | None:
+    """The try before this one (`<id>/<ordinal>`) that has this tag."""
+    name, _, number = batch.rpartition("/")
+    last = int(number) if number.isdecimal() else 0
+    tries = (f"{name}/{ordinal}" for ordinal in range(last - 1, max(0, last - 1 - _MOST_TRIES), -1))
+    return next((one for one in tries if tag_of(one) == tag), None)
 
 
 def is_newer(new: str | None, old: str | None) -> bool:
