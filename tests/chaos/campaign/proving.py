@@ -15,9 +15,10 @@ from tests.chaos.campaign.plants import PLANTS
 
 _ZOMBIES = ("no_fence_check", "refusals_ignored")
 _LEAVING = ("ack_on_close", "release_acks")
-_PEACEFUL = ("reap_takes_the_living",)
-"""Where many die, one more taken for dead isn't noticed; where nobody does, the first is."""
 _LIVING = ("reap_takes_the_living",)
+"""Where many die, one more taken for dead isn't noticed; where nobody does, the first is."""
+LONG_ENOUGH = 0.2
+"""Seconds a message, so that all take long enough for everybody to look for the dead, which is each 5 s."""
 QUICK = ("release_acks", "refusals_ignored", "ack_on_close", "mark_before_effect", "reap_takes_the_living")
 """Enough for CI: each of another kind."""
 
@@ -27,19 +28,12 @@ def find(plant: str, folder: Path) -> dict[str, Any]:
     planted = Cell(effect="external", plant=plant, kills=20, messages=1000, patience=5, deadline=30)
     if plant in _ZOMBIES:
         return _play(planted, folder, scenes.zombie)
-    if plant in _PEACEFUL:
-        return _watch(replace(planted, lease=scenes.PATIENT), folder)
     if plant in _LEAVING:
         return _play(planted, folder, lambda scene: scenes.leaving(scene, within=5.0))
     if plant in _LIVING:
         with scenes.scene(replace(planted, lease=scenes.PATIENT), folder) as scene:
-            return scenes.side_by_side(scene, within=30.0)
+            return scenes.side_by_side(scene, within=15.0, pause=LONG_ENOUGH)
     return cell.run(planted, folder).damage()
-
-
-def _watch(planted: Cell, folder: Path) -> dict[str, Any]:
-    with scenes.scene(planted, folder) as scene:
-        return scenes.side_by_side(scene, within=10.0)
 
 
 def _play(planted: Cell, folder: Path, play: Callable[[scenes.Scene], object]) -> dict[str, Any]:

@@ -161,14 +161,17 @@ def zombie(scene: Scene, numbers: Sequence[int] = (10, 20)) -> list[Settle]:
     return found
 
 
-def side_by_side(scene: Scene, ahead: float = 0.0, within: float = LONG) -> dict[str, Any]:
+def side_by_side(
+    scene: Scene, ahead: float = 0.0, within: float = LONG, pause: float = 0.005
+) -> dict[str, Any]:
     """
     Two consumers at work, neither of which dies or stands still; returns what was wrong by name.
 
     Args:
         ahead: by so many seconds one's clock is wrong.
+        pause: seconds that each message takes.
     """
-    pids = [scene.consumer(pause=0.005), scene.consumer(pause=0.005, clock=ahead)]
+    pids = [scene.consumer(pause=pause), scene.consumer(pause=pause, clock=ahead)]
     wrong = {} if until(lambda: len(scene.ledger.history.consumers()) == 2, within) else {"never came": pids}
     scene.publish(range(200))
     wrong |= scene.ended(within)
