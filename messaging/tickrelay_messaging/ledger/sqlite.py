@@ -19,8 +19,9 @@ from tickrelay_messaging.doorbell import Doorbell
 from tickrelay_messaging.errors import ClaimLost, ConfigurationError, LedgerUnavailable
 from tickrelay_messaging.ledger._sqlite_dropping import drop_in_slices
 from tickrelay_messaging.ledger._sqlite_transacting import SqliteTransacting, driver, rollback
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.sql import SqlLedger
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.pooling import Connections
 
 APPLICATION_ID = 0x544B4C47

@@ -9,14 +9,13 @@ enough. Tables are made and dropped beside the transaction, as the server would 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from tickrelay_messaging.errors import ClaimLost
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.mariadb.aside import Aside
 from tickrelay_messaging.ledger.mariadb.connecting import Connector, driver
 from tickrelay_messaging.ledger.mariadb.errors import translated
@@ -28,12 +27,12 @@ from tickrelay_messaging.ledger.mariadb.transacting import (
     watch,
 )
 from tickrelay_messaging.ledger.mariadb.waiting import Watcher, ring
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.served import ServedDatabase
 
 _ONE_STATE = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
 
-class MariaDbDatabase(Database):
+class MariaDbDatabase(ServedDatabase):
     """
     Args:
         url: as `addresses.settings_of` reads it.
@@ -41,13 +40,10 @@ class MariaDbDatabase(Database):
     """
 
     def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
+        super().__init__()
         self._connector = Connector(url)
         watch(self._connector.pool.engine())
         self.clock = clock or self._server_time
-        self._owners: dict[int, int] = {}
-        self._seen = threading.local()
-        self._starting = threading.Lock()
-        self._watcher: Watcher | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -91,35 +87,6 @@ class MariaDbDatabase(Database):
         with self._connected() as connection:
             ring(driver(connection), topic)
 
-    def wait(self, timeout: float | None) -> bool:
-        watcher = self._watching()
-        known: tuple[Watcher, int] | None = getattr(self._seen, "place", None)
-        if known is None or known[0] is not watcher:
-            self._seen.place = watcher, watcher.count(Topic.OUTCOMES)
-            return True
-        count = watcher.wait(Topic.OUTCOMES, known[1], timeout)
-        self._seen.place = watcher, count
-        return count != known[1]
-
-    def hang_bell(self, owner: int) -> None:
-        self._owners[owner] = self._watching().count(Topic.WORK)
-
-    def wait_for_work(self, owner: int, timeout: float | None) -> bool:
-        seen = self._owners.get(owner)
-        if seen is None or self._watcher is None or not self._watcher.is_ours:
-            raise ClaimLost("this consumer has retired, or was enrolled by another process")
-        count = self._watcher.wait(Topic.WORK, seen, timeout)
-        if owner in self._owners:
-            self._owners[owner] = count
-        return count != seen
-
-    def take_bell_down(self, owner: int) -> None:
-        self._owners.pop(owner, None)
-
-    def is_alive(self, owner: int) -> bool | None:  # noqa: ARG002
-        """Only its lease can tell: it may be on another host."""
-        return None
-
     def drop(self, table: str, *, ordered_by: str) -> bool:  # noqa: ARG002
         """Its lock waits for whoever still reads the table, and meanwhile keeps nobody else from anything."""
         with self._connected() as connection:
@@ -127,9 +94,7 @@ class MariaDbDatabase(Database):
         return True
 
     def close(self) -> None:
-        self._owners.clear()
-        if self._watcher is not None:
-            self._watcher.close()
+        super().close()
         self._connector.pool.close_idle()
 
     @contextmanager
@@ -145,11 +110,9 @@ class MariaDbDatabase(Database):
                     self._connector.pool.close_idle()  # the others are most likely broken too
                 raise
 
-    def _watching(self) -> Watcher:
-        with self._starting, translated(self._connector.where):
-            if self._watcher is None or not self._watcher.is_ours:
-                self._watcher = Watcher(self._connector)
-            return self._watcher
+    def _listen(self) -> Watcher:
+        with translated(self._connector.where):
+            return Watcher(self._connector)
 
     def _server_time(self) -> float:
         return time.time() + self._connector.offset

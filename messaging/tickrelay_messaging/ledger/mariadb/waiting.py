@@ -7,19 +7,17 @@ per process looks at them every 50 ms, and only while somebody waits.
 
 from __future__ import annotations
 
-import os
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Condition, Thread
+from threading import Thread
 
 import pymysql
 from pymysql.constants import ER
 
+from tickrelay_messaging.ledger.hearing import Ear, Topic
 from tickrelay_messaging.ledger.mariadb.connecting import Connector, Raw
 from tickrelay_messaging.ledger.mariadb.errors import number
-from tickrelay_messaging.ledger.sql.database import Topic
 
 EVERY = 0.05
 """Seconds between looks."""
@@ -43,44 +41,27 @@ def ring(raw: Raw, topic: Topic) -> None:
         raw.execute(_RING, (topic.value,))
 
 
-class Watcher:
-    """
-    Counts what it hears by topic; whoever waits remembers the count it has seen.
-
-    A lost connection counts as having heard of everything, since something may have been missed.
-    """
+class Watcher(Ear):
+    """Looks at the counts."""
 
     def __init__(self, connector: Connector) -> None:
+        super().__init__()
         self._connect: Callable[[], Raw] = connector.connect
-        self._heard = Condition()
-        self._counts: Counter[Topic] = Counter()
         self._waiting = 0
-        self._pid = os.getpid()
-        self._closed = False
         raw = self._connect()
         self._rings = _look(raw)
         self._thread = Thread(target=self._run, args=(raw,), name="tickrelay-bells", daemon=True)
         self._thread.start()
 
-    @property
-    def is_ours(self) -> bool:
-        """It was made in this process, and is open."""
-        return self._pid == os.getpid() and not self._closed
-
-    def count(self, topic: Topic) -> int:
-        """To be given to `wait`."""
-        return self._counts[topic]
-
     def wait(self, topic: Topic, seen: int, timeout: float | None) -> int:
-        """Until more was heard of a topic than was `seen`, or the time is over; returns what has been heard."""
         with self._heard:
             self._waiting += 1
             self._heard.notify_all()
-            try:
-                self._heard.wait_for(lambda: self._counts[topic] != seen or self._closed, timeout)
-            finally:
+        try:
+            return super().wait(topic, seen, timeout)
+        finally:
+            with self._heard:
                 self._waiting -= 1
-            return self._counts[topic]
 
     def close(self) -> None:
         """End the thread and its connection."""
@@ -116,12 +97,6 @@ class Watcher:
     def _compare(self, rings: dict[str, int]) -> None:
         before, self._rings = self._rings, rings
         self._tell([topic for topic in Topic if rings.get(topic.value) != before.get(topic.value)])
-
-    def _tell(self, topics: list[Topic]) -> None:
-        if topics:
-            with self._heard:
-                self._counts.update(topics)
-                self._heard.notify_all()
 
 
 def _look(raw: Raw) -> dict[str, int]:

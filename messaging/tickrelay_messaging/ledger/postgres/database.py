@@ -10,7 +10,6 @@ was committed before it. Handlers' own transactions take the lock at their end o
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +17,13 @@ from contextlib import contextmanager
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection
 
-from tickrelay_messaging.errors import ClaimLost, LedgerUnavailable
+from tickrelay_messaging.errors import LedgerUnavailable
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.postgres.connecting import Connector, driver
 from tickrelay_messaging.ledger.postgres.errors import translated
 from tickrelay_messaging.ledger.postgres.listening import Listener, notify
 from tickrelay_messaging.ledger.postgres.transacting import ALONE, PostgresTransacting, rollback
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.served import ServedDatabase
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Somebody who is stopped in the middle must not keep the others from writing for ever. A plan that was made while a
@@ -36,7 +36,7 @@ _WRITE = (
 _DROP = "BEGIN; SET LOCAL lock_timeout = '1s'"
 
 
-class PostgresDatabase(Database):
+class PostgresDatabase(ServedDatabase):
     """
     Args:
         url: as libpq reads it.
@@ -44,12 +44,9 @@ class PostgresDatabase(Database):
     """
 
     def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
+        super().__init__()
         self._connector = Connector(url)
         self.clock = clock or self._server_time
-        self._owners: dict[int, int] = {}
-        self._seen = threading.local()
-        self._starting = threading.Lock()
-        self._listener: Listener | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -75,35 +72,6 @@ class PostgresDatabase(Database):
         with translated(self._connector.where), self._connector.pool.engine().connect() as connection:
             notify(driver(connection), topic)
 
-    def wait(self, timeout: float | None) -> bool:
-        listener = self._listening()
-        known: tuple[Listener, int] | None = getattr(self._seen, "place", None)
-        if known is None or known[0] is not listener:
-            self._seen.place = listener, listener.count(Topic.OUTCOMES)
-            return True
-        count = listener.wait(Topic.OUTCOMES, known[1], timeout)
-        self._seen.place = listener, count
-        return count != known[1]
-
-    def hang_bell(self, owner: int) -> None:
-        self._owners[owner] = self._listening().count(Topic.WORK)
-
-    def wait_for_work(self, owner: int, timeout: float | None) -> bool:
-        seen = self._owners.get(owner)
-        if seen is None or self._listener is None or not self._listener.is_ours:
-            raise ClaimLost("this consumer has retired, or was enrolled by another process")
-        count = self._listener.wait(Topic.WORK, seen, timeout)
-        if owner in self._owners:
-            self._owners[owner] = count
-        return count != seen
-
-    def take_bell_down(self, owner: int) -> None:
-        self._owners.pop(owner, None)
-
-    def is_alive(self, owner: int) -> bool | None:  # noqa: ARG002
-        """Only its lease can tell: it may be on another host."""
-        return None
-
     def drop(self, table: str, *, ordered_by: str) -> bool:  # noqa: ARG002
         """Its lock waits for whoever still reads the table, and meanwhile keeps nobody else from anything."""
         try:
@@ -116,9 +84,7 @@ class PostgresDatabase(Database):
         return True
 
     def close(self) -> None:
-        self._owners.clear()
-        if self._listener is not None:
-            self._listener.close()
+        super().close()
         self._connector.pool.close_idle()
 
     @contextmanager
@@ -135,11 +101,8 @@ class PostgresDatabase(Database):
                     self._connector.pool.close_idle()  # the others are most likely broken too
                 raise
 
-    def _listening(self) -> Listener:
-        with self._starting:
-            if self._listener is None or not self._listener.is_ours:
-                self._listener = Listener(self._connector)
-            return self._listener
+    def _listen(self) -> Listener:
+        return Listener(self._connector)
 
     def _terminate(self, backend: int) -> None:
         """End a server process of this user's, and its transaction with it."""

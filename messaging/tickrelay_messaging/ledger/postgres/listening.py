@@ -7,15 +7,14 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections import Counter
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Thread
 
 import psycopg
 
+from tickrelay_messaging.ledger.hearing import Ear, Topic
 from tickrelay_messaging.ledger.postgres.connecting import Connector, Raw
 from tickrelay_messaging.ledger.postgres.errors import translated
-from tickrelay_messaging.ledger.sql.database import Topic
 
 PROBE = 30.0
 """Seconds of silence after which the connection is tried, so that a server that vanished is noticed."""
@@ -27,39 +26,17 @@ def notify(raw: Raw, topic: Topic) -> None:
     raw.execute(f"NOTIFY {_CHANNEL.format(topic.value)}")
 
 
-class Listener:
-    """
-    Counts what it hears by topic; whoever waits remembers the count it has seen.
-
-    A lost connection counts as having heard of everything, since something may have been missed.
-    """
+class Listener(Ear):
+    """By one connection and one thread."""
 
     def __init__(self, connector: Connector) -> None:
+        super().__init__()
         self._connector = connector
-        self._heard = Condition()
-        self._counts: Counter[Topic] = Counter()
-        self._pid = os.getpid()
-        self._closed = False
         self._ear, self._voice = os.pipe()
         with translated(connector.where):
             raw = self._listen()
         self._thread = Thread(target=self._run, args=(raw,), name="tickrelay-listen", daemon=True)
         self._thread.start()
-
-    @property
-    def is_ours(self) -> bool:
-        """It was made in this process, and is open."""
-        return self._pid == os.getpid() and not self._closed
-
-    def count(self, topic: Topic) -> int:
-        """To be given to `wait`."""
-        return self._counts[topic]
-
-    def wait(self, topic: Topic, seen: int, timeout: float | None) -> int:
-        """Until more was heard of a topic than was `seen`, or the time is over; returns what has been heard."""
-        with self._heard:
-            self._heard.wait_for(lambda: self._counts[topic] != seen or self._closed, timeout)
-            return self._counts[topic]
 
     def close(self) -> None:
         """End the thread and its connection."""
@@ -91,7 +68,7 @@ class Listener:
                 failures += 1
                 _close(raw)
                 raw = None
-                self._count(list(Topic))
+                self._tell(list(Topic))
                 select.select([self._ear], [], [], min(0.1 * 2**failures, 5.0))
         _close(raw)
 
@@ -105,13 +82,7 @@ class Listener:
                 raw.execute("SELECT 1")
                 deadline = time.monotonic() + PROBE
             raw.pgconn.consume_input()
-            self._count(_topics(raw.pgconn.notifies))
-
-    def _count(self, topics: list[Topic]) -> None:
-        if topics:
-            with self._heard:
-                self._counts.update(topics)
-                self._heard.notify_all()
+            self._tell(_topics(raw.pgconn.notifies))
 
 
 def _topics(take: Callable[[], object]) -> list[Topic]:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.errors import ConfigurationError
 from tickrelay_messaging.ledger.base import Ledger, Transaction
+from tickrelay_messaging.ledger.hearing import Bells
 from tickrelay_messaging.ledger.records import (
     Claim,
     Due,
@@ -25,7 +26,7 @@ from tickrelay_messaging.ledger.redis.batches import RedisBatches
 from tickrelay_messaging.ledger.redis.claiming import Claiming
 from tickrelay_messaging.ledger.redis.connecting import Store
 from tickrelay_messaging.ledger.redis.dead_letters import RedisDeadLetters
-from tickrelay_messaging.ledger.redis.listening import Bells
+from tickrelay_messaging.ledger.redis.listening import Listener
 from tickrelay_messaging.ledger.redis.lives import RedisHistory
 from tickrelay_messaging.ledger.redis.mailbox import RedisMailbox
 from tickrelay_messaging.ledger.redis.names import Names
@@ -59,7 +60,7 @@ class RedisLedger(Ledger):
         self._store = store = Store(LedgerSettings.of(url), clock)
         self.id = store.id
         names = self._names = Names(store)
-        self._bells = Bells(store)
+        self._bells = Bells(lambda: Listener(store))
         self._owners = Owners(store, names)
         self._claiming = Claiming(store, names)
         self._settling = Settling(store, names)

@@ -8,7 +8,6 @@ import os
 import select
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -16,48 +15,25 @@ from redis.exceptions import RedisError
 
 from tickrelay_messaging.brokers.redis.errors import in_our_words
 from tickrelay_messaging.brokers.redis.wire import Wire, pack
-from tickrelay_messaging.errors import ClaimLost, TickrelayError
+from tickrelay_messaging.errors import TickrelayError
+from tickrelay_messaging.ledger.hearing import Ear, Topic
 from tickrelay_messaging.ledger.redis.connecting import Store
 
 PROBE = 30.0
 """Seconds of silence after which the connection is tried, so that a server that vanished is noticed."""
-OUTCOMES, WORK = b"outcomes", b"work"
-_TOPICS = (OUTCOMES, WORK)
 
 
-class Listener:
-    """
-    Counts what it hears by topic; whoever waits remembers the count it has seen.
-
-    A lost connection counts as having heard of everything, since something may have been missed.
-    """
+class Listener(Ear):
+    """By one subscribed connection and one thread."""
 
     def __init__(self, store: Store) -> None:
+        super().__init__()
         self._store = store
-        self._channels = {store.base + topic: topic for topic in _TOPICS}
-        self._heard = threading.Condition()
-        self._counts: Counter[bytes] = Counter()
-        self._pid = os.getpid()
-        self._closed = False
+        self._channels = {store.base + topic.value.encode(): topic for topic in Topic}
         self._ear, self._voice = os.pipe()
         wire = self._listen()
         self._thread = threading.Thread(target=self._run, args=(wire,), name="tickrelay-listen", daemon=True)
         self._thread.start()
-
-    @property
-    def is_ours(self) -> bool:
-        """It was made in this process, and is open."""
-        return self._pid == os.getpid() and not self._closed
-
-    def count(self, topic: bytes) -> int:
-        """To be given to `wait`."""
-        return self._counts[topic]
-
-    def wait(self, topic: bytes, seen: int, timeout: float | None) -> int:
-        """Until more was heard of a topic than was `seen`, or the time is over; returns what has been heard."""
-        with self._heard:
-            self._heard.wait_for(lambda: self._counts[topic] != seen or self._closed, timeout)
-            return self._counts[topic]
 
     def close(self) -> None:
         """End the thread and its connection."""
@@ -75,8 +51,8 @@ class Listener:
     def _listen(self) -> Wire:
         wire = self._store.connect()
         try:
-            wire.send(pack("SUBSCRIBE", *self._channels), len(_TOPICS), within=self._patience)
-            for _ in _TOPICS:
+            wire.send(pack("SUBSCRIBE", *self._channels), len(self._channels), within=self._patience)
+            for _ in self._channels:
                 wire.read(within=self._patience)
         except BaseException:
             wire.close()
@@ -98,7 +74,7 @@ class Listener:
                 failures += 1
                 _close(wire)
                 wire = None
-                self._count(_TOPICS)
+                self._tell(list(Topic))
                 select.select([self._ear], [], [], min(0.1 * 2 ** min(failures, 6), 5.0))
         _close(wire)
 
@@ -127,64 +103,7 @@ class Listener:
         if told[0] == b"message":
             topic = self._channels.get(told[1])  # type: ignore[call-overload]  # bytes, as SUBSCRIBE answers
             if topic:
-                self._count((topic,))
-
-    def _count(self, topics: Sequence[bytes]) -> None:
-        with self._heard:
-            self._counts.update(topics)
-            self._heard.notify_all()
-
-
-class Bells:
-    """See `Ledger.wait` and `Ledger.wait_for_work`."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._listener: Listener | None = None
-        self._starting = threading.Lock()
-        self._seen = threading.local()
-        self._owners: dict[int, int] = {}
-
-    def wait(self, timeout: float | None) -> bool:
-        """See `Ledger.wait`."""
-        listener = self._listening()
-        known: tuple[Listener, int] | None = getattr(self._seen, "place", None)
-        if known is None or known[0] is not listener:
-            self._seen.place = listener, listener.count(OUTCOMES)
-            return True
-        count = listener.wait(OUTCOMES, known[1], timeout)
-        self._seen.place = listener, count
-        return count != known[1]
-
-    def hang(self, owner: int) -> None:
-        """From now on this owner hears of work."""
-        self._owners[owner] = self._listening().count(WORK)
-
-    def take_down(self, owner: int) -> None:
-        """It hears no more."""
-        self._owners.pop(owner, None)
-
-    def wait_for_work(self, owner: int, timeout: float | None) -> bool:
-        """See `Ledger.wait_for_work`."""
-        seen = self._owners.get(owner)
-        if seen is None or self._listener is None or not self._listener.is_ours:
-            raise ClaimLost("this consumer has retired, or was enrolled by another process")
-        count = self._listener.wait(WORK, seen, timeout)
-        if owner in self._owners:
-            self._owners[owner] = count
-        return count != seen
-
-    def close(self) -> None:
-        """Hear no more."""
-        self._owners.clear()
-        if self._listener is not None:
-            self._listener.close()
-
-    def _listening(self) -> Listener:
-        with self._starting:
-            if self._listener is None or not self._listener.is_ours:
-                self._listener = Listener(self._store)
-            return self._listener
+                self._tell((topic,))
 
 
 def _close(wire: Wire | None) -> None:

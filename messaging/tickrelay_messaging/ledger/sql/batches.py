@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from tickrelay_messaging.ledger.base import Batches
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import BatchInfo, Route
 from tickrelay_messaging.ledger.reports import Batch, BatchProgress
 from tickrelay_messaging.ledger.sql import tallies
 from tickrelay_messaging.ledger.sql.buckets import live
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.known import find_done
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.tables import batches

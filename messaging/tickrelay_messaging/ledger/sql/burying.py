@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from tickrelay_messaging.brokers.base import Delivery
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import Failure, Route
 from tickrelay_messaging.ledger.sql.buckets import live
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.endings import Ending, Endings
 from tickrelay_messaging.ledger.sql.known import find_active, find_done
 from tickrelay_messaging.ledger.sql.names import Names

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from tickrelay_messaging.errors import ClaimLost, LedgerUnavailable
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.keys import key_of
 from tickrelay_messaging.ledger.records import Claim, KeyRule, Outcome, Owner, Route
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.answering import Answering, Asking
 from tickrelay_messaging.ledger.sql.buckets import live
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.revoking import in_force
 from tickrelay_messaging.ledger.sql.tables import FENCE

@@ -8,19 +8,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Executable
 
-
-class Topic(StrEnum):
-    """What a change may be good for."""
-
-    WORK = "work"
-    """Something waits for a consumer."""
-    OUTCOMES = "outcomes"
-    """Something became of a message."""
+from tickrelay_messaging.ledger.hearing import Topic
 
 
 class Transacting(ABC):

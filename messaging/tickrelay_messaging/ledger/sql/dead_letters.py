@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from tickrelay_messaging.ledger.base import DeadLetters
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.records import DeadFilter, DeadGroup, DeadLetter, Failure, State
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.auditing import enter
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.tables import WAITING, active, dead, payloads, routes, steps

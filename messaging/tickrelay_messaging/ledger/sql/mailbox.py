@@ -14,12 +14,13 @@ from sqlalchemy import Connection, Select, Update, bindparam, delete, select, up
 from tickrelay_messaging import envelope
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.errors import UndecodableMessage
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.keys import SIZE
 from tickrelay_messaging.ledger.mailbox import PAGE, Mailbox
 from tickrelay_messaging.ledger.records import Mail
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.bulk import insert_rows
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.tables import mailbox
 
 _INSERT = insert_rows(mailbox, "key queue group_name headers body received_at", ignore=True)

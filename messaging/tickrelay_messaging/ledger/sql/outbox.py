@@ -14,11 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, func, not_, or_, select, update
 
 from tickrelay_messaging.ledger.base import Outbox
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.records import Outgoing, Owner
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.bulk import insert_rows
 from tickrelay_messaging.ledger.sql.claims import check_owner
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.tables import outbox, owners
 from tickrelay_messaging.message import Message
 

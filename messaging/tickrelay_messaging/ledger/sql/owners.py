@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from tickrelay_messaging.errors import ClaimLost
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.records import Failure, Owner, Route
 from tickrelay_messaging.ledger.sql import rows, tallies
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.endings import Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
 from tickrelay_messaging.ledger.sql.ordering import IN_ORDER

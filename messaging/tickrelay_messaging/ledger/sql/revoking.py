@@ -11,10 +11,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.ledger.base import Revocations
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.records import Revocation, State
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.auditing import enter
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.ending_waiting import end_waiting
 from tickrelay_messaging.ledger.sql.endings import Endings
 from tickrelay_messaging.ledger.sql.tables import WAITING, active, payloads, revocations

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.records import Claim, Failure, Owner, Settlement, Verdict
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.bulk import select_by_key, update_rows
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.endings import Ending, Endings
 from tickrelay_messaging.ledger.sql.ordering import IN_ORDER, is_anybody_waiting
 from tickrelay_messaging.ledger.sql.owners import MOST_CRASHES, give_back

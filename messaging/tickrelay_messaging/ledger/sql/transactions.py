@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 
 from tickrelay_messaging.errors import ClaimLost
 from tickrelay_messaging.ledger.base import Transaction
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.records import Claim, Owner
-from tickrelay_messaging.ledger.sql.database import Database, Topic, Transacting
+from tickrelay_messaging.ledger.sql.database import Database, Transacting
 from tickrelay_messaging.ledger.sql.endings import Endings
 from tickrelay_messaging.ledger.sql.outbox import stage
 from tickrelay_messaging.ledger.sql.settling import HeldRow, are_followed, held_claims, mark_done

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from tickrelay_messaging.errors import UndecodableMessage
+from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.records import (
     Claim,
     Due,
@@ -24,7 +25,7 @@ from tickrelay_messaging.ledger.records import (
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.bulk import update_rows
 from tickrelay_messaging.ledger.sql.claims import check_owner
-from tickrelay_messaging.ledger.sql.database import Database, Topic
+from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.ending_waiting import end_waiting
 from tickrelay_messaging.ledger.sql.endings import Ending, Endings
 from tickrelay_messaging.ledger.sql.names import Names
