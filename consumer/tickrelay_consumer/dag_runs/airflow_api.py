@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -142,6 +143,8 @@ class AirflowApi:
             ) from error
         if self._client is None:
             self._client = httpx.Client(base_url=self._settings.url, timeout=self._settings.timeout)
+            # A handler has no end that it is told of; its connections go when it goes.
+            weakref.finalize(self, self._client.close)
         return self._client
 
 

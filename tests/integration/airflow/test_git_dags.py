@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.services.process import Server
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -111,19 +112,15 @@ def site(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[Si
     site = Site(folder, project / "dags")
     migrate = [AIRFLOW, "db", "migrate"]
     subprocess.run(migrate, env=site.environment, check=True, capture_output=True, timeout=120)
-    with (folder / "processor.log").open("wb") as log:
-        processor = subprocess.Popen(
-            [AIRFLOW, "dag-processor"],
-            env=site.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield site
-        finally:
-            processor.terminate()
-            processor.wait(30)
+    processor = Server(
+        [AIRFLOW, "dag-processor"], lambda: True, folder / "processor.log", env=site.environment
+    )
+    processor.start()
+    try:
+        yield site
+    finally:
+        # Not asked to end: under load it takes longer over that than is worth waiting for.
+        processor.kill()
 
 
 def until(condition: Callable[[], object], what: str) -> None:
