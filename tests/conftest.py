@@ -21,6 +21,32 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 
 
+_ONE_GROUP = (
+    "tests/acceptance/test_browser",
+    "tests/acceptance/test_schedule_command",
+    "tests/acceptance/test_up",
+)
+"""They share a running system, which isn't started twice."""
+_SHARING = ("chaos/airflow", "integration/airflow")
+"""Folders whose tests share a whole Airflow."""
+_LONG = ("acceptance", "chaos")
+"""What lasts longest begins first, lest one worker be left alone with it in the end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For several workers (`-n`): a file stays with one of them, and what shares an expensive fixture as well."""
+    if not config.getoption("dist", "no").startswith("load"):
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item.path.relative_to(ROOT).as_posix())))
+    items.sort(key=lambda item: item.path.relative_to(ROOT).parts[1] not in _LONG)
+
+
+def _group(path: str) -> str:
+    shared = next((folder for folder in _SHARING if f"/{folder}/" in path), None)
+    return "system" if path.startswith(_ONE_GROUP) else shared or path
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The repository."""

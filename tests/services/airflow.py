@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_PREFIX = "tickrelay-airflow-"
+_PREFIX = f"tickrelay-airflow-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-"
+"""Each worker of pytest-xdist has a home of its own, which the processes that its tests start share."""
 
 
 def own_home() -> None:

@@ -12,7 +12,7 @@ import base64
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,21 +69,21 @@ def jars() -> Path:
     """The folder of Kafka's jars, fetched by Maven if it isn't there yet."""
     libs = _CACHE / "libs"
     if not libs.is_dir():
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        (_CACHE / "pom.xml").write_text(_POM)
-        # Fetched beside and renamed at the end: a folder that is there is complete.
+        # Fetched beside and renamed at the end: a folder that is there is complete, whoever else fetches.
         fetched = _CACHE / f"libs.{uuid4().hex}"
+        fetched.mkdir(parents=True)
+        (fetched / "pom.xml").write_text(_POM)
         command = [need("mvn"), "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DincludeScope=runtime"]
         done = subprocess.run(
             [*command, f"-DoutputDirectory={fetched}"],
-            cwd=_CACHE,
+            cwd=fetched,
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
             pytest.fail(f"mvn could not fetch Kafka's jars:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
-        if not libs.is_dir():
+        with suppress(OSError):  # somebody else was first
             fetched.rename(libs)
     return libs
 

@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import requests
@@ -35,13 +36,16 @@ def binary() -> Path:
             pytest.fail(
                 "toxiproxy needs Go 1.23 or later to be built; install it, or use tests.services.proxy"
             )
-        _CACHE.mkdir(parents=True, exist_ok=True)
+        built = _CACHE / uuid4().hex
+        built.mkdir(parents=True)
         command = [go, "install", f"github.com/Shopify/toxiproxy/v2/cmd/server@{VERSION}"]
         done = subprocess.run(
-            command, env={**os.environ, "GOBIN": str(_CACHE)}, capture_output=True, text=True, check=False
+            command, env={**os.environ, "GOBIN": str(built)}, capture_output=True, text=True, check=False
         )
         if done.returncode:
             pytest.fail(f"toxiproxy could not be built:\n{done.stderr[-2000:]}")
+        (built / "server").replace(program)
+        built.rmdir()
     return program
 
 
