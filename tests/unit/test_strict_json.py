@@ -100,7 +100,7 @@ def test_no_lone_surrogate_comes_in() -> None:
         ({1: 2},),
         [({"x": 1}, ({2: 3},))],
         {"a": {1, 2}},
-        object(),
+        pytest.param(object(), id="object()"),
         "\ud800",
         {"\udfff": 1},
     ],

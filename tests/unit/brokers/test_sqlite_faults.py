@@ -156,7 +156,9 @@ def test_overwritten_pages_are_reported(path: Path) -> None:
     assert not caught.value.retryable
 
 
-@pytest.mark.parametrize("content", [b"just some text\n", b"x" * 10_000, os.urandom(100)])
+@pytest.mark.parametrize(
+    "content", [b"just some text\n", b"x" * 10_000, os.urandom(100)], ids=["text", "long", "random"]
+)
 def test_another_kind_of_file_is_refused(path: Path, content: bytes) -> None:
     """A file that is no SQLite file is refused and left as it is."""
     path.parent.mkdir()

@@ -38,7 +38,7 @@ def definition(schedule: CronSchedule, **more: Any) -> Definition:
         CronSchedule("*/7 * * * * ?", window="1m", lead="30s", jitter="3s", seed="x"),
         CronSchedule("@every 90s", start=NOW + timedelta(minutes=2), end=NOW + timedelta(minutes=5)),
     ],
-    ids=str,
+    ids=["gap", "hashed", "windows", "every"],
 )
 def test_those_of_the_timetable(schedule: CronSchedule) -> None:
     """Tick by tick what the timetable has, its delays too, though only its arguments are known."""
