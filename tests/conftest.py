@@ -8,11 +8,12 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
 from tests.services.airflow import own_home
 
 own_home()  # before any test's module imports Airflow, which makes itself at home where it is imported first
@@ -33,13 +34,19 @@ _LONG = ("acceptance", "chaos")
 """What lasts longest begins first, lest one worker be left alone with it in the end."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For several workers (`-n`): a file stays with one of them, and what shares an expensive fixture as well."""
-    if not config.getoption("dist", "no").startswith("load"):
-        return
-    for item in items:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """
+    For several workers (`-n`): a file stays with one of them, and what shares an expensive fixture as well.
+
+    Around all others: pytest-xdist reads the groups, and other folders' order of their own tests comes before this.
+    """
+    spread = getattr(config.option, "loadgroup", False)  # in a worker, `dist` says no
+    for item in items if spread else ():
         item.add_marker(pytest.mark.xdist_group(_group(item.path.relative_to(ROOT).as_posix())))
-    items.sort(key=lambda item: item.path.relative_to(ROOT).parts[1] not in _LONG)
+    yield
+    if spread:
+        items.sort(key=lambda item: item.path.relative_to(ROOT).parts[1] not in _LONG)
 
 
 def _group(path: str) -> str:

@@ -177,7 +177,7 @@ class System:
             time.sleep(0.2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def any_system(project: Path, tmp_path_factory: pytest.TempPathFactory, artifacts: Path) -> Iterator[System]:
     """The one system, in whatever state the last test has left it."""
     system = System(project, tmp_path_factory.mktemp("up"))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.services.kafka import Kafka
 from tests.services.process import free_ports
 from tests.services.rabbitmq import running_node

@@ -24,7 +24,9 @@ def schedule(system, eventually, tmp_path):
     """`schedule(ARGS...)`, in a folder with the home `.tickrelay` and an environment with nothing of ours."""
     (tmp_path / ".tickrelay").symlink_to(system.home)
     bare = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TICKRELAY_", "AIRFLOW_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TICKRELAY_", "AIRFLOW_")) and name != "COLUMNS"
     }
 
     def call(*args):

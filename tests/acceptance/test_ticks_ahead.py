@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.conftest import System
 
+from tests.acceptance.conftest import System
 from tickrelay_messaging.ledger import open_ledger
 from tickrelay_messaging.ledger.schedules import TickFilter, TickOutcome
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.services.redis import RedisServer, running_server
 
+from tests.services.redis import RedisServer, running_server
 from tickrelay_messaging.brokers import Broker, Delivery, QueueSpec, Subscription, open_broker
 from tickrelay_messaging.envelope import decode
 from tickrelay_messaging.message import Message

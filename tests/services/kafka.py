@@ -19,6 +19,7 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
+
 from tests.services.process import Server, free_ports, need
 
 VERSION = "4.3.1"

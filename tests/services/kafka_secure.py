@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
+
 from tests.services.certificates import Authority, Certificate
 from tests.services.kafka import Kafka
 from tests.services.process import free_ports

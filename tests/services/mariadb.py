@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pymysql
 import pytest
+
 from tests.services.process import Server, free_ports, need
 
 PASSWORD = "hunter2"

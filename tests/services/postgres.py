@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from tests.services.process import Server, free_ports, need
 
 _PROGRAMS = Path("/usr/lib/postgresql")

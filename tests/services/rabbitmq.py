@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.services.certificates import Authority, Certificate
 from tests.services.process import Server, answers, free_ports, need
 

@@ -15,6 +15,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.services.process import need
 from tests.services.rabbitmq import RabbitNode
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
-from tests.services.process import Server, answers, free_ports, need
 
+from tests.services.process import Server, answers, free_ports, need
 from tickrelay_messaging.brokers import Broker, Delivery, QueueSpec, Subscription, open_broker
 from tickrelay_messaging.brokers.redis import RIGHTS
 from tickrelay_messaging.envelope import decode

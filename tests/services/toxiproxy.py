@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+
 from tests.services.process import Server, answers, free_ports
 
 VERSION = "v2.12.0"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.services.airflow_ha import AirflowHA, running_airflow_ha
 from tests.services.airflow_ha.effects import TickConsumer
 from tests.services.postgres import Postgres
@@ -30,13 +31,13 @@ class Site:
     ledger: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running_server(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(
     tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, artifacts: Path
 ) -> Iterator[Site]:

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from tests.chaos.airflow.conftest import Site
 from tests.services.airflow_ha.system import SCHEDULERS, TRIGGERERS
-
 from tickrelay_airflow.triggers.events import WATCHERS_GROUP
 from tickrelay_messaging.brokers import open_broker
 from tickrelay_messaging.brokers.base import QueueSpec

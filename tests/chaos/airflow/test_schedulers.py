@@ -8,10 +8,10 @@ import textwrap
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from tests.chaos.airflow.conftest import Site
 from tests.services.airflow_ha.effects import Tally, tally
 from tests.services.airflow_ha.system import SCHEDULERS
-
 from tickrelay_airflow.cron import Cron
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]

@@ -9,10 +9,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from tests.chaos.airflow.conftest import Site
 from tests.services.airflow_ha.effects import Tally, tally
 from tests.services.airflow_ha.system import SCHEDULERS
-
 from tickrelay_airflow.cron import Cron
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]

@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Sequence
 
 import pytest
+
 from tests.chaos.airflow.conftest import Site
 from tests.services.airflow_ha.system import TRIGGERERS
-
 from tickrelay_messaging.brokers import QueueSpec, open_broker
 from tickrelay_messaging.message import Message
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.chaos.airflow.conftest import Site
 from tests.services.airflow_ha.system import TRIGGERERS
-
 from tickrelay_airflow.triggers.events import WATCHERS_GROUP
 from tickrelay_messaging.brokers import Broker, open_broker
 from tickrelay_messaging.brokers.base import QueueSpec

@@ -109,12 +109,11 @@ class Run:
 
     def _strike(self) -> None:
         cell, last = self._cell, time.monotonic()
-        patience = LONG_PATIENCE if cell.broker == "kafka" or cell.children else PATIENCE
         seats = [*self._consumers, self._publisher]
         share, every = (max(1, cell.kills // (kills + 1)) for kills in (cell.broker_kills, cell.ledger_kills))
         while self._is_missing():
             for seat in seats:
-                death = seat.death(patience)
+                death = seat.death(self._patience())
                 if death is not None:
                     self._note(death)
                     seat.begin()
@@ -131,6 +130,11 @@ class Run:
                 self.report.incomplete = "not all kills before the deadline"
                 return
             self._place.forge.watch(0.02)
+
+    def _patience(self) -> float:
+        """Longer the more were killed in vain: so slow is this machine."""
+        slow = self._cell.broker == "kafka" or self._cell.children
+        return (LONG_PATIENCE if slow else PATIENCE) * (1 + self._roster.others["a moment"] // 20)
 
     def _is_missing(self) -> bool:
         """Kills, or hits of a point."""

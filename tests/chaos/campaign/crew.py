@@ -109,6 +109,7 @@ class Seat:
         self.since = 0.0
         self._born = 0.0
         self._told = 0
+        self._listens = False
         self.dice = random.Random(settings["seed"])
 
     def begin(self, *, armed: bool = True) -> None:
@@ -119,7 +120,7 @@ class Seat:
         more = {"failpoints": failpoints, "pause": pause, "children": self._children() if armed else ""}
         self.pid = self._forge.start({**self._settings, **more})
         self.since = self._born = time.monotonic()
-        self._told = 0
+        self._told, self._listens = 0, False
 
     def _hit(self) -> int:
         if self.point in PUBLISHING:
@@ -141,7 +142,9 @@ class Seat:
             return self.point
         if code is not None:
             return f"ended with code {code}"
-        if self.point in DO and self._told < len(DO[self.point]) and time.monotonic() - self._born < STUCK:
+        if self._is_coming_up():
+            self.since = time.monotonic()
+        elif self.point in DO and self._told < len(DO[self.point]) and time.monotonic() - self._born < STUCK:
             self._tell(age)
         elif self.point == STOP and self._told == len(DO[STOP]):
             return None  # it was sent SIGKILL, and takes a moment to be gone
@@ -151,11 +154,15 @@ class Seat:
             return "a moment"
         return None
 
+    def _is_coming_up(self) -> bool:
+        """A consumer that doesn't listen yet: on a busy machine that may take longer than all of its life."""
+        if self._listens or self._settings["kind"] == "publisher" or time.monotonic() - self._born > STUCK:
+            return False
+        self._listens = listens(self.pid)
+        return not self._listens
+
     def _tell(self, age: float) -> None:
         """The next signal, if it is time for it, counted from when it listens to them."""
-        if not self._told and not listens(self.pid):
-            self.since = time.monotonic()
-            return
         after, number = DO[self.point][self._told]
         if age > after:
             self._told += 1

@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import psycopg
-from tests.services.process import Server
 
+from tests.services.process import Server
 from tickrelay_airflow.cron import Cron
 
 _CONSUMER = """

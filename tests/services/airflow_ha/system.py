@@ -22,6 +22,7 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from tests.services.airflow_ha.configuration import Sections, write_airflow_cfg
 from tests.services.postgres import Postgres
 from tests.services.process import free_ports

@@ -25,14 +25,19 @@ _OUTCOMES = {
     "skipped": "magenta",
     "revoked": "magenta",
 }
+_WIDE = ("!schedule", "!expression", "when", "!next tick", "state", "last decision", "#misfires 24 h")
+_NARROW = ("!schedule", "when", "!next tick", "state", "last")
+_DECIDED = ("!decided",)
+_WIDE_ENOUGH, _WORD = 120, 8
+"""Characters: of a terminal, and of what should stay in one line."""
 
 
 def print_schedules(found: Sequence[ScheduleView]) -> None:
-    """A row a schedule."""
-    made = console.table(
-        ("!schedule", "expression", "when", "!next tick", "state", "last decision", "#misfires 24 h")
-    )
-    console.out().print(console.rows(made, (_row(one) for one in found)))
+    """A row a schedule; on a narrow terminal with what matters most."""
+    wide = console.out().width >= _WIDE_ENOUGH
+    made = console.table(_WIDE if wide else _NARROW)
+    made.columns[-1].min_width = _WORD
+    console.out().print(console.rows(made, ((_wide if wide else _narrow)(one) for one in found)))
 
 
 def print_schedule(one: ScheduleView) -> None:
@@ -67,9 +72,11 @@ def print_schedule(one: ScheduleView) -> None:
 
 def print_decisions(found: Sequence[Decision]) -> None:
     """What became of each tick."""
-    made = console.table(("!tick", "outcome", "task", "reason", "!decided"), title="ticks")
+    wide = console.out().width >= _WIDE_ENOUGH
+    made = console.table(("!tick", "!outcome", "task", "reason", *_DECIDED[:wide]), title="ticks")
     rows = (
-        (moment(one.tick), _outcome(one.outcome), one.task_id, one.reason, moment(one.at)) for one in found
+        (moment(one.tick), _outcome(one.outcome), one.task_id, one.reason, *(moment(one.at),) * wide)
+        for one in found
     )
     console.out().print(console.rows(made, rows))
 
@@ -95,20 +102,24 @@ def decided(one: Decision | None) -> Text:
     )
 
 
-def _row(one: ScheduleView) -> list[object]:
+def _wide(one: ScheduleView) -> list[object]:
     misses = Text("?", style="dim") if one.misfires is None else console.cell(one.misfires, "bold red")
-    return [
-        one.dag_id,
-        one.expression,
-        one.words,
-        _next(one.next),
-        _state(one),
-        decided(one.last),
-        misses,
-    ]
+    return [one.dag_id, one.expression, one.words, _next(one.next), _state(one), decided(one.last), misses]
 
 
-def _next(ticks: Sequence[ComingTick]) -> object:
+def _narrow(one: ScheduleView) -> list[object]:
+    last = console.cell(None) if one.last is None else _outcome(one.last.outcome)
+    if one.misfires:
+        last = Text.assemble(last, (f", {console.many(one.misfires, 'misfire')}", "bold red"))
+    return [one.dag_id, one.words, _briefly(_next(one.next)), _state(one), last]
+
+
+def _briefly(local: str | None) -> str | None:
+    """In the schedule's zone, without saying so."""
+    return local and local[:19].replace("T", " ")
+
+
+def _next(ticks: Sequence[ComingTick]) -> str | None:
     """The first tick of which something will come."""
     carried_out = [tick for tick in ticks if tick.revoked is None]
     return carried_out[0].local if carried_out else None
