@@ -8,11 +8,12 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.services.airflow import own_home
 
@@ -34,24 +35,26 @@ _LONG = ("acceptance", "chaos")
 """What lasts longest begins first, lest one worker be left alone with it in the end."""
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """
-    For several workers (`-n`): a file stays with one of them, and what shares an expensive fixture as well.
+class OneRoomEach(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
+    """Gives a worker all tests of a file, or all that share an expensive fixture, at once."""
 
-    Around all others: pytest-xdist reads the groups, and other folders' order of their own tests comes before this.
-    """
-    spread = getattr(config.option, "loadgroup", False)  # in a worker, `dist` says no
-    for item in items if spread else ():
-        item.add_marker(pytest.mark.xdist_group(_group(item.path.relative_to(ROOT).as_posix())))
-    yield
-    if spread:
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        shared = next((folder for folder in _SHARING if f"/{folder}/" in path), None)
+        return "system" if path.startswith(_ONE_GROUP) else shared or path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneRoomEach:
+    """For several workers (`-n`). Groups by mark would do, but pytest-xdist 3.8 can't hand them to pytest 9.2."""
+    return OneRoomEach(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker, see `_LONG`."""
+    if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.path.relative_to(ROOT).parts[1] not in _LONG)
-
-
-def _group(path: str) -> str:
-    shared = next((folder for folder in _SHARING if f"/{folder}/" in path), None)
-    return "system" if path.startswith(_ONE_GROUP) else shared or path
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,10 @@ class Site:
         """The pushed commit."""
         return self._git("rev-parse", "HEAD").strip()
 
+    def last_words(self) -> str:
+        """The end of what the processor said."""
+        return (self._folder / "processor.log").read_text(errors="replace")[-3000:]
+
     def _git(self, *arguments: str, at: Path | None = None) -> str:
         done = subprocess.run(
             ["git", *arguments], cwd=at or self.clone, check=True, capture_output=True, text=True
@@ -123,22 +127,23 @@ def site(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[Si
         processor.kill()
 
 
-def until(condition: Callable[[], object], what: str) -> None:
+def until(site: Site, condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {what}"
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {PATIENCE:g} s: {what}\n{site.last_words()}")
         time.sleep(0.2)
 
 
 def test_what_is_pushed_is_what_runs(site: Site) -> None:
     """All shipped DAGs are there from the repository; a push changes a schedule, and no other DAG's."""
-    until(lambda: len(site.dags()) == 4, "the shipped DAGs are read")
+    until(site, lambda: len(site.dags()) == 4, "the shipped DAGs are read")
     before = site.dags()
     assert "*/15 * * * *" == before["cache_refresh"][0]
 
     site.edit('"*/15 * * * *"', '"*/20 * * * *"')
 
-    until(lambda: site.dags()["cache_refresh"][:2] == ("*/20 * * * *", site.head()), "the push counts")
+    until(site, lambda: site.dags()["cache_refresh"][:2] == ("*/20 * * * *", site.head()), "the push counts")
     assert {name: dag[0] for name, dag in before.items() if name != "cache_refresh"} == {
         name: dag[0] for name, dag in site.dags().items() if name != "cache_refresh"
     }
@@ -148,6 +153,6 @@ def test_a_mistake_breaks_its_own_entry_only(site: Site) -> None:
     """It becomes a DAG without a schedule, tagged `broken`; the other entries go on."""
     site.edit('"0 0 6 ? * MON-FRI"', '"0 0 66 ? * MON-FRI"')
 
-    until(lambda: "broken" in site.dags()["daily_report"][2], "the mistake is told")
+    until(site, lambda: "broken" in site.dags()["daily_report"][2], "the mistake is told")
     assert "*/20 * * * *" == site.dags()["cache_refresh"][0]
     assert "broken" not in site.dags()["cache_refresh"][2]
