@@ -50,6 +50,7 @@ class Server:
         command: what to run.
         ready: asked until it is true.
         log: takes the output; shown when the server doesn't come up.
+        env: its whole environment; ours by default.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Server:
         self._command = list(command)
         self._ready = ready
         self._log = log
-        self._env = {**os.environ, **(env or {})}
+        self._env = None if env is None else dict(env)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, within: float = 60.0) -> None:

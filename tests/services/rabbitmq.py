@@ -77,15 +77,19 @@ class RabbitNode:
             lambda: answers(self._mapper_port),
             folder / "epmd.log",
         )
-        # Run as RUNNING_UNDER_SYSTEMD, the script becomes the broker: signals to our child reach it.
-        self._node = Server(self._command(), self._is_up, folder / "node.log", env=self._env)
+        self._node = self._server()
 
     def join(self, first: RabbitNode) -> None:
         """Share another's port mapper and cookie, before both are started."""
         self._mapper, self._mapper_port = first._mapper, first._mapper_port
         for name in ("HOME", "ERL_EPMD_PORT"):
             self._env[name] = first._env[name]
-        self._node = Server(self._command(), self._is_up, self._config.with_name("node.log"), env=self._env)
+        self._node = self._server()
+
+    def _server(self) -> Server:
+        """Run as RUNNING_UNDER_SYSTEMD, the script becomes the broker: signals to our child reach it."""
+        log, whole = self._config.with_name("node.log"), {**os.environ, **self._env}
+        return Server(self._command(), self._is_up, log, env=whole)
 
     def _command(self) -> list[str]:
         return [str(self._scripts / "rabbitmq-server")]
