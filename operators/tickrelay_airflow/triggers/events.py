@@ -16,7 +16,7 @@ from airflow.providers.common.messaging.providers.base_provider import BaseMessa
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID
-from tickrelay_airflow.triggers.stream import QueueStream
+from tickrelay_airflow.triggers.stream import Batch, QueueStream
 
 WATCHERS_GROUP = "airflow-assets"
 """The group in which watchers receive messages, unless another is named; sensors have one of their own."""
@@ -78,10 +78,11 @@ class QueueEventTrigger(BaseEventTrigger):
         """The broker's side."""
         return QueueStream(kwargs["conn_id"], kwargs["queue_name"], kwargs["group"], kwargs["batch"])
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Batch]) -> AsyncIterator[TriggerEvent]:
         """An event for each batch."""
-        async for messages in shared_stream:
-            yield TriggerEvent({"queue": self.queue_name, "group": self.group, "messages": messages})
+        async for batch in shared_stream:
+            yield TriggerEvent({"queue": self.queue_name, "group": self.group, "messages": batch.messages})
+            batch.passed_on += 1  # see `Batch`
 
     def run(self) -> AsyncIterator[TriggerEvent]:
         """

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
@@ -37,6 +38,24 @@ ACKNOWLEDGE_WITHIN = 5
 """Tries to acknowledge before the stream ends and all begins anew."""
 
 
+@dataclass(slots=True)
+class Batch:
+    """
+    What becomes one event of each watcher.
+
+    Airflow (3.3) counts it as stored, though it is nowhere, for a watcher whose triggerer ends between taking the event
+    from it and noting the event. So watchers count too: whoever was asked for the next event has passed this one on.
+
+    Attributes:
+        messages: as `messages_of` gives them.
+        passed_on: watchers whose event Airflow has noted.
+    """
+
+    messages: list[dict[str, Any]]
+    deliveries: list[Delivery]
+    passed_on: int = 0
+
+
 class QueueStream(SharedStreamProducer):
     """See `airflow.triggers.shared_stream.SharedStreamProducer`."""
 
@@ -51,7 +70,7 @@ class QueueStream(SharedStreamProducer):
         self._receiving = ThreadPoolExecutor(1, thread_name_prefix=f"tickrelay-watch-{queue}")
         self._acknowledging = ThreadPoolExecutor(1, thread_name_prefix=f"tickrelay-watched-{queue}")
 
-    async def open_stream(self) -> AsyncIterator[tuple[list[dict[str, Any]], list[Delivery]]]:
+    async def open_stream(self) -> AsyncIterator[tuple[Batch, Batch]]:
         """Batches, for ever; an empty one follows a burst. What fails is tried again, with longer and longer pauses."""
         pause = SHORTEST_PAUSE
         while True:
@@ -70,7 +89,8 @@ class QueueStream(SharedStreamProducer):
                 await self._room.acquire()
                 if part:
                     self._follow_ups.note()
-                yield [delivery_as_dict(one) for one in part], part
+                made = Batch([delivery_as_dict(one) for one in part], part)
+                yield made, made
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """
@@ -82,10 +102,10 @@ class QueueStream(SharedStreamProducer):
         """
         for _ in batch:
             self._room.release()
-        stored = [one for item in batch if item.outcome.is_clean for one in item.broker_payload]
-        if stored:
-            await self._acknowledge(stored)
-        if any(not item.outcome.is_clean for item in batch):
+        stored = [item.broker_payload for item in batch if _is_stored(item)]
+        if deliveries := [one for made in stored for one in made.deliveries]:
+            await self._acknowledge(deliveries)
+        if len(stored) < len(batch):
             raise TickrelayError(
                 f"an event of queue {self._queue!r}, group {self._group!r} wasn't stored by Airflow; it comes again"
             )
@@ -131,6 +151,11 @@ class QueueStream(SharedStreamProducer):
 
     async def _in(self, executor: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
+
+
+def _is_stored(item: AdvanceItem) -> bool:
+    made: Batch = item.broker_payload
+    return item.outcome.is_clean and made.passed_on >= item.outcome.acked
 
 
 def _parts(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:

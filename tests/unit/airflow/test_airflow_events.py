@@ -36,12 +36,17 @@ class Triggerer:
         self.events: list[dict] = []
         self.pending: list[int] = []
         self.error: Exception | None = None
+        self.is_logging = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
 
     async def watch(self, watcher: QueueEventTrigger) -> None:
         key = watcher.shared_stream_key()
         raw = self.manager.subscribe(trigger_id=1, trigger=watcher, key=key)
         try:
             async for event in watcher.filter_shared_stream(raw):
+                self.is_logging.set()  # the triggerer awaits its log here, and may be cancelled
+                await self.may_go_on.wait()
                 self.pending.append(self.manager.bind_pending_event(trigger_id=1, key=key))
                 self.events.append(event.payload)
         except Exception as error:  # noqa: BLE001 - as the triggerer does
@@ -120,6 +125,26 @@ def test_what_was_not_stored_comes_again(hook, send):
         async with watching(trigger()) as first:
             send("a", "b")
             await until(lambda: first.ids == ["a", "b"])
+        async with watching(trigger()) as second:
+            await until(lambda: second.ids == ["a", "b"])
+            second.store()
+            await until(lambda: left(hook) == 0)
+
+    asyncio.run(run())
+
+
+def test_ended_before_airflow_had_the_event(hook, send):
+    """
+    A triggerer that ends between taking an event from the watcher and noting it counts the event as done with, though
+    it is nowhere: its messages aren't acknowledged all the same, and the next watcher gets them.
+    """
+
+    async def run():
+        async with watching(trigger()) as first:
+            first.may_go_on.clear()
+            send("a", "b")
+            await asyncio.wait_for(first.is_logging.wait(), WITHIN)
+        assert first.events == []
         async with watching(trigger()) as second:
             await until(lambda: second.ids == ["a", "b"])
             second.store()
