@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.services.airflow import own_home
+from tests.services.process import free_ports
 
 own_home()  # before any test's module imports Airflow, which makes itself at home where it is imported first
 
@@ -74,9 +74,7 @@ def artifacts() -> Path:
 @pytest.fixture
 def free_port() -> int:
     """A port of the loopback interface nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="session")

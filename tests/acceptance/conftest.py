@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.services.process import free_ports
 from tickrelay_airflow.local.processes import load
 
 BIN = Path(sys.executable).parent
@@ -75,9 +76,7 @@ class System:
         self.home.parent.mkdir(exist_ok=True, parents=True)
         path = self.home.parent / "port"
         if not path.exists():
-            from tickrelay_airflow.local.ports import free_port
-
-            path.write_text(str(free_port()))
+            path.write_text(str(free_ports(1)[0]))
         return int(path.read_text())
 
     @property

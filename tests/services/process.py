@@ -10,22 +10,42 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
 
+_LOWEST, _EACH, _BLOCKS = 10_000, 5_000, 4
+
+
+def _candidates() -> Iterator[int]:
+    """
+    Round and round in a part of the ports for each worker of pytest-xdist.
+
+    Below those that a system gives to whoever doesn't care, from 32,768 on: a port is only bound by its server seconds
+    after it was found free, and meanwhile somebody else, or any connection, would have it.
+    """
+    block = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _BLOCKS
+    ports = range(_LOWEST + block * _EACH, _LOWEST + (block + 1) * _EACH)
+    return islice(cycle(ports), os.getpid() % _EACH, None)
+
+
+_ports = _candidates()
+
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on; taken at once, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports nobody listens on, nor will before they are asked for again."""
+    return list(islice(filter(_is_free, _ports), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def need(program: str) -> str:
