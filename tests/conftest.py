@@ -23,14 +23,14 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 
 
-_ONE_GROUP = (
-    "tests/acceptance/test_browser",
-    "tests/acceptance/test_schedule_command",
-    "tests/acceptance/test_up",
-)
-"""They share a running system, which isn't started twice."""
-_SHARING = ("chaos/airflow", "integration/airflow")
-"""Folders whose tests share a whole Airflow."""
+_ROOMS = {
+    "tests/acceptance/test_browser": "system",
+    "tests/acceptance/test_schedule_command": "system",
+    "tests/acceptance/test_up": "system",
+    "tests/chaos/airflow/": "chaos/airflow",
+    "tests/integration/airflow/": "integration/airflow",
+}
+"""Which files share a running system, or a whole Airflow, by how their paths begin. Each other file is by itself."""
 _LONG = ("acceptance", "chaos")
 """What lasts longest begins first, lest one worker be left alone with it in the end."""
 
@@ -40,8 +40,7 @@ class OneRoomEach(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untype
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        shared = next((folder for folder in _SHARING if f"/{folder}/" in path), None)
-        return "system" if path.startswith(_ONE_GROUP) else shared or path
+        return next((room for start, room in _ROOMS.items() if path.startswith(start)), path)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tickrelay_airflow.local.ports import is_free
+
 _LOWEST, _EACH, _BLOCKS = 10_000, 5_000, 4
 
 
@@ -36,16 +38,7 @@ _ports = _candidates()
 
 def free_ports(count: int) -> list[int]:
     """Ports nobody listens on, nor will before they are asked for again."""
-    return list(islice(filter(_is_free, _ports), count))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return list(islice(filter(is_free, _ports), count))
 
 
 def need(program: str) -> str:

@@ -88,11 +88,13 @@ class RabbitNode:
 
     def _server(self) -> Server:
         """Run as RUNNING_UNDER_SYSTEMD, the script becomes the broker: signals to our child reach it."""
-        log, whole = self._config.with_name("node.log"), {**os.environ, **self._env}
-        return Server(self._command(), self._is_up, log, env=whole)
+        return Server(self._command(), self._is_up, self._config.with_name("node.log"), env=self._env)
 
     def _command(self) -> list[str]:
         return [str(self._scripts / "rabbitmq-server")]
+
+    def _control(self, *arguments: str) -> list[str]:
+        return [str(self._scripts / "rabbitmqctl"), *arguments]
 
     def configure(self, text: str) -> None:
         """More lines for its configuration, before it is started."""
@@ -113,8 +115,10 @@ class RabbitNode:
         return port
 
     def _environment(self, folder: Path, distribution: int) -> dict[str, str]:
+        """The whole of it, of the node and of who controls it."""
         quiet = "+sbwt none +S 2:2"
         return {
+            **os.environ,
             "HOME": str(folder / "home"),
             "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
@@ -167,10 +171,8 @@ class RabbitNode:
 
     def control(self, *arguments: str) -> str:
         """`rabbitmqctl`; AssertionError with its words if it fails."""
-        command = [str(self._scripts / "rabbitmqctl"), "-n", self.name, *arguments]
-        done = subprocess.run(
-            command, env={**os.environ, **self._env}, capture_output=True, text=True, timeout=60, check=False
-        )
+        command = self._control("-n", self.name, *arguments)
+        done = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             pytest.fail(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,12 +53,5 @@ class Rabbit4Node(RabbitNode):
         words = self._enter(str(self._inside / "rabbitmq-server"))
         return [*words[:-1], words[-1].replace("&& chroot", "&& exec chroot")]
 
-    def control(self, *arguments: str) -> str:
-        """`rabbitmqctl` of the same version; AssertionError with its words if it fails."""
-        command = self._enter(str(self._inside / "rabbitmqctl"), "-n", self.name, *arguments)
-        done = subprocess.run(
-            command, env={**os.environ, **self._env}, capture_output=True, text=True, timeout=60, check=False
-        )
-        if done.returncode:
-            pytest.fail(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
-        return done.stdout
+    def _control(self, *arguments: str) -> list[str]:
+        return self._enter(str(self._inside / "rabbitmqctl"), *arguments)

@@ -27,17 +27,18 @@ _OUTCOMES = {
 }
 _WIDE = ("!schedule", "!expression", "when", "!next tick", "state", "last decision", "#misfires 24 h")
 _NARROW = ("!schedule", "when", "!next tick", "state", "last")
-_DECIDED = ("!decided",)
+_DECISIONS = ("!tick", "!outcome", "task", "reason", "!decided")
 _WIDE_ENOUGH, _WORD = 120, 8
 """Characters: of a terminal, and of what should stay in one line."""
 
 
 def print_schedules(found: Sequence[ScheduleView]) -> None:
     """A row a schedule; on a narrow terminal with what matters most."""
-    wide = console.out().width >= _WIDE_ENOUGH
-    made = console.table(_WIDE if wide else _NARROW)
+    screen = console.out()
+    columns, row = (_WIDE, _wide_row) if screen.width >= _WIDE_ENOUGH else (_NARROW, _narrow_row)
+    made = console.table(columns)
     made.columns[-1].min_width = _WORD
-    console.out().print(console.rows(made, ((_wide if wide else _narrow)(one) for one in found)))
+    screen.print(console.rows(made, (row(one) for one in found)))
 
 
 def print_schedule(one: ScheduleView) -> None:
@@ -71,14 +72,14 @@ def print_schedule(one: ScheduleView) -> None:
 
 
 def print_decisions(found: Sequence[Decision]) -> None:
-    """What became of each tick."""
-    wide = console.out().width >= _WIDE_ENOUGH
-    made = console.table(("!tick", "!outcome", "task", "reason", *_DECIDED[:wide]), title="ticks")
+    """What became of each tick; on a narrow terminal without when that was decided."""
+    screen = console.out()
+    shown = len(_DECISIONS) if screen.width >= _WIDE_ENOUGH else -1
     rows = (
-        (moment(one.tick), _outcome(one.outcome), one.task_id, one.reason, *(moment(one.at),) * wide)
-        for one in found
+        (moment(one.tick), _outcome(one.outcome), one.task_id, one.reason, moment(one.at)) for one in found
     )
-    console.out().print(console.rows(made, rows))
+    made = console.table(_DECISIONS[:shown], title="ticks")
+    screen.print(console.rows(made, (row[:shown] for row in rows)))
 
 
 def print_changes(found: Sequence[Change]) -> None:
@@ -102,12 +103,12 @@ def decided(one: Decision | None) -> Text:
     )
 
 
-def _wide(one: ScheduleView) -> list[object]:
+def _wide_row(one: ScheduleView) -> list[object]:
     misses = Text("?", style="dim") if one.misfires is None else console.cell(one.misfires, "bold red")
     return [one.dag_id, one.expression, one.words, _next(one.next), _state(one), decided(one.last), misses]
 
 
-def _narrow(one: ScheduleView) -> list[object]:
+def _narrow_row(one: ScheduleView) -> list[object]:
     last = console.cell(None) if one.last is None else _outcome(one.last.outcome)
     if one.misfires:
         last = Text.assemble(last, (f", {console.many(one.misfires, 'misfire')}", "bold red"))
