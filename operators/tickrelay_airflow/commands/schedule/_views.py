@@ -117,7 +117,7 @@ def _narrow_row(one: ScheduleView) -> list[object]:
 
 def _briefly(local: str | None) -> str | None:
     """In the schedule's zone, without saying so."""
-    return local and local[:19].replace("T", " ")
+    return local and local[: len("2026-11-29 07:30:00")]
 
 
 def _next(ticks: Sequence[ComingTick]) -> str | None:
