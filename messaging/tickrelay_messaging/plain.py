@@ -5,14 +5,21 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.message import Message
 
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
+"""The integers that MessagePack can say, in which Airflow's processes talk to each other."""
+
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """`id`, `source`, `type`, `key`, `data`, `headers`; a body that isn't JSON is `body_base64`, and `data` is None."""
+    """
+    `id`, `source`, `type`, `key`, `data`, `headers`. A body that isn't JSON, or has a number that can't be kept, is
+    `body_base64`, and `data` is None.
+    """
     found = {
         "id": message.id,
         "source": message.source,
@@ -28,6 +35,21 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 def _data(message: Message) -> Any:
     try:
-        return message.data
+        data = message.data
     except UndecodableMessage:
         return message.body
+    return data if _can_be_kept(data) else message.body
+
+
+def _can_be_kept(data: Any) -> bool:
+    """
+    Whether all its numbers can: JSON allows any, but a triggerer ends at an integer of more than 64 bits, and databases
+    refuse the infinity that `1e999` is read as.
+    """
+    if isinstance(data, dict):
+        return all(map(_can_be_kept, data.values()))
+    if isinstance(data, list):
+        return all(map(_can_be_kept, data))
+    if isinstance(data, float):
+        return math.isfinite(data)
+    return not isinstance(data, int) or _LEAST <= data <= _MOST

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -178,11 +179,17 @@ class QueueSensor(MessageQueueOperator, BaseSensorOperator):
             yield subscription
 
     def _collect(self, subscription: Subscription) -> None:
-        """Move what the group has got into the mailbox: what a worker receives is kept for every sensor."""
+        """
+        Move what the group has got into the mailbox: what a worker receives is kept for every sensor.
+
+        Where more and more comes, the rest is left to the next look: without an end to it this sensor would neither see
+        its message nor time out.
+        """
         ledger = self._hook.require_ledger('QueueSensor(until="message")')
-        patience = collecting.PATIENCE
-        while collecting.collect(subscription, ledger, timeout=patience):
-            patience = 0.0
+        received = collecting.collect(subscription, ledger, timeout=collecting.PATIENCE)
+        end = time.monotonic() + collecting.PATIENCE
+        while received and time.monotonic() < end:
+            received = collecting.collect(subscription, ledger, timeout=0.0)
 
     def _finish(self, condition: Condition, outcome: Outcome) -> Any:
         if isinstance(condition, Arrived):

@@ -193,26 +193,39 @@ class Desk:
     # Those who only look on.
 
     def _show(self, mailbox: Mailbox) -> None:
-        fresh = [waiter for waiter in self._fresh if waiter in self._onlookers]
-        if (
-            fresh
-        ):  # they see what has come since their instant; the others have seen it already, which does no harm
-            self._seen, self._since = 0, min(arrived(waiter).since for waiter in fresh)
-        for mail in self._unseen(mailbox):
-            seeing = [
-                w for w in self._onlookers.wanting(mail.message) if arrived(w).since <= mail.received_at
-            ]
-            for waiter in seeing:
+        if fresh := [waiter for waiter in self._fresh if waiter in self._onlookers]:
+            self._since = _earliest(self._onlookers)
+            self._look_back(mailbox, _earliest(fresh))
+        for page in self._pages(mailbox, self._since, self._seen):
+            self._show_each(page)
+            self._seen = page[-1].number
+
+    def _look_back(self, mailbox: Mailbox, since: float) -> None:
+        """
+        What was shown before, for who has just come; once more for the others, which does no harm. What is new is left
+        to the look ahead, as the others may be waiting for what came before `since`.
+        """
+        for page in self._pages(mailbox, since, after=0):
+            old = [mail for mail in page if mail.number <= self._seen]
+            self._show_each(old)
+            if len(old) < len(page):
+                return
+
+    def _show_each(self, mails: Iterable[Mail]) -> None:
+        for mail in mails:
+            wanting = self._onlookers.wanting(mail.message)
+            for waiter in [one for one in wanting if arrived(one).since <= mail.received_at]:
                 self._fulfil(self._onlookers, waiter, mail)
 
-    def _unseen(self, mailbox: Mailbox) -> Iterator[Mail]:
-        while len(self._onlookers):
-            page = mailbox.all(*self._place, since=self._since, after=self._seen)
-            if not page:
-                return
-            yield from page
-            self._seen = page[-1].number
+    def _pages(self, mailbox: Mailbox, since: float, after: int) -> Iterator[list[Mail]]:
+        while len(self._onlookers) and (page := mailbox.all(*self._place, since=since, after=after)):
+            yield page
+            after = page[-1].number
 
     def _fulfil(self, wishes: Wishes, waiter: Waiter, mail: Mail) -> None:
         wishes.remove(waiter)
         waiter.fulfil(outcome_of(mail))
+
+
+def _earliest(onlookers: Iterable[Waiter]) -> float:
+    return min(arrived(waiter).since for waiter in onlookers)

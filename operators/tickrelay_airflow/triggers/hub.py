@@ -26,7 +26,7 @@ from tickrelay_airflow.triggers.waiter import Waiter
 from tickrelay_messaging.errors import TickrelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from tickrelay_airflow.connection.settings import Settings
     from tickrelay_airflow.waiting.conditions import Condition, Outcome
@@ -145,11 +145,27 @@ class Hub:
         for desk in desks.values():
             desk.serve(ledger)
         self._tidy(ledger)
-        started = time.monotonic()
+        return self._check_all(checked, ledger)
+
+    def _check_all(self, waiters: Iterable[Waiter], ledger: Ledger | None) -> float:
+        """
+        Check each once; returns how long to rest.
+
+        One kind asks the same services, so of a kind that has failed no more are asked this time: a service that is
+        down isn't asked ten thousand times, nor does it hold up who doesn't need it.
+        """
         broker = pool.broker(self._settings.broker)
-        for waiter in checked:
-            self._check(waiter, broker, ledger)
-        return max(REST, SHARE * (time.monotonic() - started))
+        failed: set[str] = set()
+        busy = 0.0  # without the failed checks: a time-out is no work of the ledger's to rest after
+        for waiter in waiters:
+            if waiter.condition.until in failed:
+                continue
+            started = time.monotonic()
+            if self._check(waiter, broker, ledger):
+                busy += time.monotonic() - started
+            else:
+                failed.add(waiter.condition.until)
+        return max(PAUSE if failed else REST, SHARE * busy)
 
     def _tidy(self, ledger: Ledger | None) -> None:
         """Drop old mail now and then, a little each round until there is none."""
@@ -172,16 +188,26 @@ class Hub:
                 self._stop_receivers(set())
             return bool(self._waiters)
 
-    def _check(self, waiter: Waiter, broker: Broker, ledger: Ledger | None) -> None:
+    def _check(self, waiter: Waiter, broker: Broker, ledger: Ledger | None) -> bool:
+        """Whether the services have answered. One sensor's own trouble is an answer."""
         try:
             outcome = waiter.condition.check(broker, ledger)
-        except Exception as error:  # one sensor's trouble isn't the others', but a service's is
+        except Exception as error:  # noqa: BLE001 - one sensor's trouble isn't the others', but a service's is
             if isinstance(error, TickrelayError) and error.retryable:
-                raise
+                log.warning("Tickrelay sensors wait for a service: %s", error)
+                self._postpone(waiter)
+                return False
             waiter.fail(error)
-            return
+            return True
         if outcome is not None:
             waiter.fulfil(outcome)
+        return True
+
+    def _postpone(self, failed: Waiter) -> None:
+        """Whoever asks the same comes last from now on: it may be that only this queue can't be asked about."""
+        with self._lock:
+            order = sorted(self._checked, key=lambda waiter: _question(waiter) == _question(failed))
+            self._checked = dict.fromkeys(order)
 
     def _start_helpers(self, wanted: Collection[tuple[str, str]]) -> None:
         """A thread that hears the ledger, and one for each group that messages are wanted from."""
@@ -212,3 +238,7 @@ class Hub:
 
 def _place(waiter: Waiter) -> tuple[str, str]:
     return waiter.condition.queue, waiter.condition.group
+
+
+def _question(waiter: Waiter) -> tuple[str, str, str]:
+    return waiter.condition.until, *_place(waiter)

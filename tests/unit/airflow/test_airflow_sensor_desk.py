@@ -15,6 +15,7 @@ from tickrelay_airflow.waiting.matching import matcher
 from tickrelay_messaging.brokers.base import Delivery
 from tickrelay_messaging.envelope import encode
 from tickrelay_messaging.errors import LedgerUnavailable
+from tickrelay_messaging.ledger.mailbox import PAGE
 from tickrelay_messaging.message import Message
 
 
@@ -183,6 +184,45 @@ def test_who_has_left_gets_nothing(ledger, put, hook):
     desk.serve(ledger)
 
     assert ([], ["m1"]) == (gone.told, stays.told)
+
+
+def test_a_later_onlooker_hides_nothing_from_the_others(ledger, put, hook):
+    """What came for those who wait, and wasn't shown yet, is shown, though it came before the newcomer's instant."""
+    first = Somebody("1", consume=False)
+    later = Somebody("2", consume=False, since=hook.ledger.now() + 3_600)
+    desk = joined(first)
+    desk.serve(ledger)
+    put(Message.of(1, id="m1"))
+    desk.join(later)
+    desk.serve(ledger)
+
+    assert (["m1"], []) == (first.told, later.told)
+
+
+def test_an_onlooker_sees_what_others_saw_before(ledger, put, hook):
+    """Who comes late sees the first that has come since its instant, though the desk has shown it to others."""
+    now = hook.ledger.now()
+    late = Somebody("late", {"key": "b"}, consume=False, since=now - 3_600)
+    desk = joined(Somebody("x", {"type": "never"}, consume=False, since=now - 60))
+    put(Message.of(0, id="m0", key="a"), Message.of(1, id="m1", key="b"))
+    desk.serve(ledger)
+    put(Message.of(2, id="m2", key="b"))
+    desk.join(late)
+    desk.serve(ledger)
+
+    assert ["m1"] == late.told
+
+
+def test_looking_back_no_further_than_who_has_come(ledger, put, hook):
+    """What was long seen by who waits isn't read again for one who wants news only."""
+    desk = joined(Somebody("old", {"type": "never"}, consume=False))
+    put(*(Message.of(number, id=f"m{number}") for number in range(3 * PAGE)))
+    desk.serve(ledger)
+    ledger.mailbox.asked.clear()
+    desk.join(Somebody("new", {"type": "never"}, consume=False, since=hook.ledger.now() + 3_600))
+    desk.serve(ledger)
+
+    assert ledger.mailbox.asked.count("all") <= 2
 
 
 def test_nonsense_fails_alone(ledger, put):

@@ -5,20 +5,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
+import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout
 from tests.unit.airflow.sensing import DEADLINE, complete, deferral, fired, sensor
 
 from tickrelay_airflow.connection.settings import Settings
 from tickrelay_airflow.triggers.hub import Hub
 from tickrelay_airflow.triggers.queue import QueueTrigger
+from tickrelay_airflow.waiting import collecting
 from tickrelay_airflow.waiting.conditions import Arrived, Drained, Settled, condition_of
 from tickrelay_messaging.brokers.base import Delivery, QueueSpec
 from tickrelay_messaging.envelope import encode
+from tickrelay_messaging.errors import BrokerUnavailable
 from tickrelay_messaging.ledger.records import DeadFilter
 from tickrelay_messaging.message import Message
 
@@ -184,6 +191,34 @@ class TestMessage:
 
         assert "/wA=" == sensor(deferrable=False).execute(context())["body_base64"]
 
+    @pytest.mark.parametrize("body", [b'{"n": [18446744073709551616]}', b"-9223372036854775809", b"[1e999]"])
+    def test_numbers_that_airflow_can_t_hold(self, hook, context, body):
+        """XCom can always be encoded: a body with such a number arrives as base64."""
+        hook.broker.declare(QueueSpec("orders", ("airflow",)))
+        self.send(hook, Message(id="m1", body=body))
+        result = sensor(deferrable=False).execute(context())
+        msgspec.msgpack.encode(result)
+        json.dumps(result, allow_nan=False)
+
+        assert (None, body) == (result["data"], base64.b64decode(result["body_base64"]))
+
+    def test_messages_that_keep_coming(self, hook, context, monkeypatch):
+        """A worker that could receive for ever looks all the same: it finds its message, or its time is over."""
+        hook.broker.declare(QueueSpec("orders", ("airflow",)))
+        collect, end = collecting.collect, time.monotonic() + DEADLINE
+
+        def flooded(*arguments, **others):
+            assert time.monotonic() < end
+            self.send(hook, Message.of(1, type="flood"))
+            return collect(*arguments, **others)
+
+        monkeypatch.setattr(collecting, "collect", flooded)
+        never = sensor(deferrable=False, match={"type": "never"}, timeout=0, poke_interval=0)
+
+        assert sensor(deferrable=False, match={"type": "flood"}).execute(context())
+        with pytest.raises(AirflowSensorTimeout):
+            never.execute(context(task_id="never"))
+
 
 class TestTrigger:
     @pytest.mark.parametrize(
@@ -226,6 +261,19 @@ class TestTrigger:
         event = asyncio.run(fired(QueueTrigger("nowhere", Drained("q", "g").as_dict())))
 
         assert "AIRFLOW_CONN_NOWHERE" in event["error"]
+
+
+@dataclass
+class Moody(Drained):
+    """Of the queue `down` nothing can be said."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def check(self, broker, ledger):
+        self.asked.append(1)
+        if self.queue == "down":
+            raise BrokerUnavailable("down")
+        return {}
 
 
 class TestHub:
@@ -277,6 +325,31 @@ class TestHub:
 
         assert {"fine": True} == asyncio.run(wait())
 
+    @pytest.mark.parametrize("fine", [Settled("fine", "g", {}), Moody("fine", "g")])
+    def test_a_service_that_is_down_holds_up_nobody_else(self, hook, monkeypatch, fine):
+        """
+        What can be checked is checked in the same or the next round, whoever waits before it; what fails is asked once
+        a round, however many wait.
+        """
+        from tickrelay_airflow.triggers import hub as module
+
+        monkeypatch.setattr(module, "PAUSE", 0.05)
+        monkeypatch.setattr(module, "SAFETY", 0.05)
+        asked: list[int] = []
+        rounds = counted(monkeypatch, Hub, "_round")
+
+        async def wait():
+            hub = Hub.shared(Settings.load("tickrelay_default"))
+            before = [asyncio.create_task(hub.until(Moody("down", "g", asked))) for _ in range(50)]
+            await asyncio.to_thread(wait_until, lambda: hub.waiting == len(before) and asked)
+            start = len(asked)
+            async with asyncio.timeout(DEADLINE):
+                await hub.until(fine)
+            return len(asked) - start
+
+        assert asyncio.run(wait()) < 10
+        assert len(asked) <= len(rounds)
+
     def test_old_mail_is_dropped(self, hook, context, monkeypatch):
         """While sensors wait, what is older than the setting is dropped from the mailbox."""
         monkeypatch.setenv("AIRFLOW__TICKRELAY__MAILBOX_DAYS", "0")
@@ -308,6 +381,19 @@ class TestHub:
         (hub,) = Hub._shared.values()
         wait_until(lambda: not hub._receivers and not hub._checking)
         wait_until(lambda: all(not row.consumers for row in hook.broker.stats("orders")))
+
+
+def counted(monkeypatch, owner: type, name: str) -> list[int]:
+    """One item for each call of a method from now on."""
+    calls: list[int] = []
+    called = getattr(owner, name)
+
+    def call(*arguments):
+        calls.append(1)
+        return called(*arguments)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
 
 
 def wait_until(condition, deadline: float = DEADLINE) -> None:

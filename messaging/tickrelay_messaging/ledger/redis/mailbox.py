@@ -72,14 +72,18 @@ class RedisMailbox(Mailbox):
             after = int(numbers[-1])
 
     def _read(self, numbers: Sequence[int]) -> dict[int, Mail]:
-        """A message that can't be read fits no sensor; it stays in the mailbox to be looked at."""
+        """
+        A message that can't be read fits no sensor; it stays in the mailbox to be looked at. One that was forgotten
+        since its number was read isn't there any more.
+        """
         if not numbers:
             return {}
         (kept,) = self._store.read(("HMGET", "mail", *numbers))
         found: dict[int, Mail] = {}
         for number, raw in zip(numbers, kept, strict=True):
-            with suppress(UndecodableMessage):
-                found[number] = _mail(number, raw)
+            if raw is not None:
+                with suppress(UndecodableMessage):
+                    found[number] = _mail(number, raw)
         return found
 
 
