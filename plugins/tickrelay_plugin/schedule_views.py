@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
@@ -29,7 +30,7 @@ from tickrelay_airflow.control.ticks import coming
 from tickrelay_airflow.hook import QueueHook
 from tickrelay_airflow.timetable import CronSchedule
 from tickrelay_messaging.errors import TickrelayError
-from tickrelay_messaging.ledger.schedules import TickFilter, TickOutcome, schedule_id
+from tickrelay_messaging.ledger.schedules import AuditEntry, TickFilter, TickOutcome, schedule_id
 
 if TYPE_CHECKING:
     from airflow.models.dagbag import DBDagBag
@@ -131,7 +132,7 @@ class Reader:
             dag_id=dag_id,
             schedule=known.schedule,
             decisions=[Decision.of(one) for one in ledger.schedules.list(where, limit=limit)],
-            changes=[Change.of(one) for one in ledger.audit.list(about=known.schedule, limit=limit)],
+            changes=[Change.of(one) for one in islice(_entries(ledger, known.schedule), limit)],
         )
 
     def _definition(self, row: dict[str, Any]) -> Definition | None:
@@ -202,6 +203,17 @@ class Reader:
 
 def _run(row: dict[str, Any]) -> Run:
     return Run(run_id=row["dag_run_id"], kind=row["run_type"], state=row["state"], after=row["run_after"])
+
+
+def _entries(ledger: Ledger, schedule: str) -> Iterator[AuditEntry]:
+    """Of this schedule, the newest first: the trail itself also finds one whose name begins with this one's."""
+    after = 0
+    while page := ledger.audit.list(about=schedule, after=after):
+        for entry in page:
+            rest = entry.detail.removeprefix(schedule)
+            if entry.detail.startswith(schedule) and rest[:1] in ("", " ", ":"):
+                yield entry
+        after = page[-1].number
 
 
 def _is_over(one: Revocation) -> bool:

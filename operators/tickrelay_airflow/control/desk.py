@@ -12,7 +12,7 @@ from urllib.parse import quote
 from tickrelay_airflow.control.api import AirflowApi
 from tickrelay_airflow.control.errors import AirflowRefused
 from tickrelay_airflow.control.records import Definition, Outcome
-from tickrelay_messaging.errors import LedgerMismatch, TickrelayError
+from tickrelay_messaging.errors import ConfigurationError, LedgerMismatch, TickrelayError
 from tickrelay_messaging.ledger.base import Ledger
 
 Found = TypeVar("Found")
@@ -50,9 +50,16 @@ class Desk:
 
         Raises:
             LedgerMismatch: Airflow's connection names another.
+            ConfigurationError: Airflow can't read its connection, and so can't tell the schedule's name there.
             TickrelayError: it can't be opened.
         """
         ledger = self.open_ledger()
+        if self.target.schedule.startswith("/"):
+            raise ConfigurationError(
+                "Airflow's API server can't read the connection with broker and ledger, so it doesn't know under "
+                "which name the ledger has this schedule, and nothing was written; give it the connection that the "
+                "tasks have ([tickrelay] conn_id)"
+            )
         if self.target.ledger not in {None, ledger.id}:
             raise LedgerMismatch(
                 f"this ledger is {ledger.id}, but Airflow's connection uses {self.target.ledger}, so nothing was "

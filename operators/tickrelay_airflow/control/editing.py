@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import yaml
 
@@ -114,14 +113,16 @@ def _compare(text: str, root: yaml.Node, entry: yaml.MappingNode, changes: Mappi
     """
     Nothing may be other than before but the fields meant.
 
+    Values are compared as text: another entry may hold a date that doesn't exist, which is no concern of this one.
+
     Raises:
         ConfigurationError: something is: an alias shares the field, or a line of text runs on.
     """
-    expected = yaml.SafeLoader("").construct_document(root)
     index = list(_fields(root)["schedules"].value).index(entry)
+    expected = yaml.BaseLoader("").construct_document(root)
     expected["schedules"][index] |= changes
     try:
-        now: Any = yaml.safe_load(text)
+        now = yaml.BaseLoader(text).get_single_data()
     except yaml.YAMLError:
         now = None
     if now != expected:

@@ -31,7 +31,9 @@ def skip(desk: Desk, count: int) -> Outcome:
     known = ledger.revocations.list(desk.target.schedule)
     ticks = list(islice(ticks_after(desk.target, instant(ledger.now())), count))
     dues = {tick: due_of(desk.target, tick) for tick in ticks}
-    fresh = [tick for tick in ticks if not any(covers(one, tick, dues[tick]) for one in known)]
+    # A pause leaves them out as well, but only until somebody resumes.
+    lasting = [one for one in known if kind_of(one) != "pause"]
+    fresh = [tick for tick in ticks if not any(covers(one, tick, dues[tick]) for one in lasting)]
     for tick in fresh:
         ledger.revocations.revoke(skipping(desk.target.schedule, dues[tick], by=desk.by, reason=desk.reason))
     skipped, new = [_text(tick) for tick in ticks], [_text(tick) for tick in fresh]

@@ -92,6 +92,14 @@ def test_no_such_entry():
     assert None is edit("", "one", {"cron": "x"})
 
 
+@pytest.mark.parametrize("other", ["start: 2026-02-30", "conf: !secret x", "description: yes"])
+def test_another_entry_s_mistakes(other):
+    """They are none of this one's; the line is changed and the rest left as it is."""
+    text = f"schedules:\n- name: b\n  {other}\n- name: a\n  cron: 1 1 * * *\n"
+
+    assert text.replace("1 1 * * *", '"2 2 * * *"') == edit(text, "a", {"cron": "2 2 * * *"})
+
+
 @pytest.mark.parametrize(
     "text",
     [
