@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, get_current_context
 
 from tickrelay_airflow.connection import pool
 from tickrelay_airflow.connection.settings import DEFAULT_CONN_ID, Settings
+from tickrelay_airflow.messages import messages_of, name_of
 from tickrelay_messaging.errors import ConfigurationError, UnknownQueue
 
 if TYPE_CHECKING:
@@ -98,6 +100,26 @@ class QueueHook(BaseHook):
                 f"queue {queue!r} doesn't exist on the broker of connection {self.conn_id!r}: "
                 "declare it, start a consumer for it, or leave `declare=True`"
             ) from error
+
+    def triggering_messages(self) -> list[dict[str, Any]]:
+        """
+        The messages that have started the current DAG run, oldest first, for a DAG that a watcher's asset schedules.
+
+        Each is given to one run of the DAG, also where a triggerer died and Airflow was brought it again: whoever asks
+        first has it, and a task that is retried or cleared has it again. The ledger knows that for a day. One that
+        can't be decoded has no id, and may come again.
+
+        Raises:
+            ConfigurationError: the connection names no ledger.
+            RuntimeError: no task is running (Airflow's).
+        """
+        context = get_current_context()
+        ledger, run = self.require_ledger("giving each message to one run"), context["dag_run"]
+        found = messages_of(context["triggering_asset_events"])
+        scope = json.dumps([self.deployment, run.dag_id])
+        names = list(dict.fromkeys(filter(None, map(name_of, found))))
+        mine = dict(zip(names, ledger.assignments.assign(scope, run.run_id, names), strict=True))
+        return [message for message in found if mine.get(name_of(message), True)]  # type: ignore[arg-type] # None is none
 
     def get_conn(self) -> Any:
         """The broker, under the name Airflow's hooks give it."""

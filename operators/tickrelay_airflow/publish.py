@@ -21,7 +21,7 @@ from tickrelay_airflow.publishing.desk import Desk
 from tickrelay_airflow.publishing.payloads import Composer, Defaults, Instant, Item, Name, items_of
 from tickrelay_airflow.publishing.policies import ON_TIME, Misfire, Overlap, Policies
 from tickrelay_airflow.publishing.publication import Publication
-from tickrelay_airflow.publishing.runs import ScheduledRun, require_schedule, run_of
+from tickrelay_airflow.publishing.runs import ScheduledRun, Tick, require_schedule, run_of
 from tickrelay_airflow.publishing.telling import annotate_outlets, batch_of, extensions_of, why_nothing
 from tickrelay_airflow.publishing.ticking import Ticking
 from tickrelay_messaging.errors import ConfigurationError
@@ -165,12 +165,13 @@ class PublishToQueueOperator(MessageQueueOperator):
         identity = self._identity(context, hook.deployment)
 
         def messages(said: dict[str, str]) -> Iterator[Message]:
-            said = {**said, **desk.extensions}
+            # A message's generation is its schedule's; how often its task was cleared is in its id.
+            said = {name: text for name, text in said.items() if name != "generation"} | desk.extensions
             if self.ticks:
                 return Ticking(run, identity, said).messages(ticks, context, self._compose)
-            # What the ledger goes by when a schedule is taken back is when its messages were to be delivered.
-            instant = ticks[0].due if desk.extensions else None
-            return self._messages(context, identity, said, instant)
+            if not desk.extensions:
+                return self._messages(context, identity, said)
+            return self._messages(context, identity, said, ticks[0])
 
         result = self._publish(context, hook, messages)
         desk.fired(fired)
@@ -198,14 +199,13 @@ class PublishToQueueOperator(MessageQueueOperator):
         context: Context,
         identity: TaskIdentity,
         extensions: Mapping[str, str],
-        deliver_at: Instant = None,
+        tick: Tick | None = None,
     ) -> Iterator[Message]:
-        """The messages of a run that is one piece of work."""
+        """The messages of a run that is one piece of work, due at its tick unless they are told to wait."""
         defaults = self._defaults()
-        composer = Composer(
-            identity, replace(defaults, deliver_at=defaults.deliver_at or deliver_at), extensions
-        )
-        return composer.messages(self._items(context))
+        if tick is not None:
+            defaults = replace(defaults, deliver_at=defaults.deliver_at or tick.due, tick=tick.at)
+        return Composer(identity, defaults, extensions).messages(self._items(context))
 
     def _compose(self, context: Context) -> tuple[Iterator[Item], Defaults]:
         """A tick's payloads, and what holds for them; the context is the tick's."""

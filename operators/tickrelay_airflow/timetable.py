@@ -131,10 +131,21 @@ class CronSchedule(Timetable):
 
         Those of a window are the interval's plus the lead.
         """
+        begin, end = self.stretch_of(data_interval)
+        return iter((begin,)) if begin == end else self._ticks.between(begin, end)
+
+    def stretch_of(self, data_interval: DataInterval) -> tuple[datetime, datetime]:
+        """
+        Where the stretch of time begins and ends whose ticks a run with this data interval stands for, in UTC.
+
+        An interval that isn't one of this grid's was made by a scheduler that had another form of the schedule, whose
+        lead nobody knows: some ticks are published again then, under their ids, rather than left out.
+        """
         start, end = _plain(data_interval.start), _plain(data_interval.end)
-        if start == end:
-            return iter((start,))
-        return self._ticks.between(start + self.lead, end + self.lead)
+        if start == end or self._grid is None:
+            return start, end
+        is_own = self._grid.floor(end + self.lead) == end + self.lead
+        return (start + self.lead if is_own else start), end + self.lead
 
     def due_of(self, tick: datetime) -> datetime:
         """When a tick's work is to begin: the tick, delayed by its jitter. What revocations of messages go by."""

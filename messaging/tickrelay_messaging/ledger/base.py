@@ -11,7 +11,8 @@ The ledger seam: what became of every message, and everything else that must out
               waiting(due, attempt)   dead(reason, attempts, stack) -> waiting (replay, counters reset) | discarded
 
 `Ledger` is the path of a message; verbs take batches and cost one round trip each. The rooms beside it serve people and
-DAGs: `dead_letters`, `batches`, `mailbox`, `history`, and `schedules` with `audit` (in the module `schedules`).
+DAGs: `dead_letters`, `batches`, `mailbox`, `assignments`, `history`, and `schedules` with `audit` (in the module
+`schedules`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tickrelay_messaging.brokers.base import Delivery
+from tickrelay_messaging.ledger.assignments import Assignments
 from tickrelay_messaging.ledger.mailbox import Mailbox
 from tickrelay_messaging.ledger.records import (
     BatchInfo,
@@ -233,6 +235,7 @@ class Ledger(ABC):
     revocations: Revocations
     steps: Steps
     outbox: Outbox
+    assignments: Assignments
     schedules: Schedules
     audit: Audit
 

@@ -234,6 +234,7 @@ class Revocation:
         schedule: as in the messages' extension `scheduleid`.
         until: None for without end.
         generation: messages with a higher one (extension `generation`, 0 without) aren't meant.
+        by_tick: go by the tick they stand for instead (`schedules.tick_of`), which may lie long before its work.
     """
 
     schedule: str
@@ -244,6 +245,7 @@ class Revocation:
     reason: str = ""
     at: float = 0.0
     number: int = 0
+    by_tick: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

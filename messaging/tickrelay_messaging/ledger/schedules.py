@@ -14,7 +14,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+
+from tickrelay_messaging.message import Message
 
 
 class TickOutcome(StrEnum):
@@ -35,6 +38,18 @@ class TickOutcome(StrEnum):
 def schedule_id(deployment: str, dag_id: str) -> str:
     """The id by which the ledger knows a DAG's schedule."""
     return f"{deployment}/{dag_id}"
+
+
+def tick_of(message: Message) -> datetime | None:
+    """
+    The tick a message stands for, where its extension `tick` (ISO 8601, with offset) says so; else the instant at which
+    it is to be delivered, or was published. None if it has none of them.
+    """
+    try:
+        said = datetime.fromisoformat(message.extensions.get("tick", ""))
+    except ValueError:
+        said = None
+    return said if said is not None and said.tzinfo is not None else message.deliver_at or message.time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +102,14 @@ class Fingerprint:
         text: what stands for that form.
         generation: 0 for the first form, one more for each that took another's place.
         since: the first instant that was published under it, Unix seconds.
+        run: the instant of the run with which it began, Unix seconds.
         previous: the form before it.
     """
 
     text: str
     generation: int
     since: float
+    run: float
     previous: str | None = None
 
 
@@ -132,14 +149,22 @@ class Schedules(ABC):
         """How many match, by outcome; outcomes with none are left out."""
 
     @abstractmethod
-    def remember(self, schedule: str, fingerprint: str, *, since: float) -> Fingerprint:
+    def remember(
+        self, schedule: str, fingerprint: str, *, since: float, run: float | None = None
+    ) -> Fingerprint:
         """
         Tell under which form ticks from `since` on are about to be published, and learn their generation.
 
-        Atomic: of many that tell the same new form, one raises the generation, and all get it. A form that begins
-        before the known one's `since` belongs to an older run that is tried again; it changes nothing, and the answer's
-        `text` is another then. What is still out under older forms can be taken back by a `Revocation` from `since` on
-        with `generation - 1`.
+        Atomic: of many that tell the same new form, one raises the generation, and all get it. A new form begins with a
+        run that is later than every one before. One that isn't, since an older run is tried again or the form has
+        changed between two tries, changes nothing: else what later runs have published would be taken back, and nobody
+        would publish it again. The answer's `text` is another then. What is still out under older forms can be taken
+        back by a `Revocation` of ticks from `since` on with `generation - 1`.
+
+        Args:
+            since: the first of these ticks, Unix seconds.
+            run: by which the schedule's runs follow one another, Unix seconds. None for one that is late on purpose:
+                it changes nothing.
         """
 
 

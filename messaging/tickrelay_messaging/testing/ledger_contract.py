@@ -9,6 +9,7 @@ clock, other processes are forked, and everything waits on conditions with a bou
 
 from __future__ import annotations
 
+from tickrelay_messaging.testing.ledger_assigning import AssigningContract
 from tickrelay_messaging.testing.ledger_batches import BatchesContract
 from tickrelay_messaging.testing.ledger_claiming import ClaimingContract
 from tickrelay_messaging.testing.ledger_crashing import CrashingContract
@@ -34,6 +35,7 @@ class LedgerContract(
     BatchesContract,
     RoomsContract,
     MailboxContract,
+    AssigningContract,
     TransactingContract,
     WakingContract,
     CrashingContract,

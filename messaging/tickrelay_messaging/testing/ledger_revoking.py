@@ -50,6 +50,10 @@ def tick(
     return replace(given, deliver_at=instant, time=datetime.fromtimestamp(START, UTC)) if later else given
 
 
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(START + seconds, UTC).isoformat()
+
+
 def taking_back(
     since: float = START - 100, until: float | None = None, *, schedule: str = "nightly", generation: int = 0
 ) -> Revocation:
@@ -81,6 +85,27 @@ class RevokingContract(LedgerCase):
             ledger.claim(owner, route, [tick("g", 25, later=True), tick("h", 15, later=True)])
         )
 
+    def test_by_tick(self, ledger: Ledger, clock: Clock, owner: Owner, route: Route) -> None:
+        """One made so goes by the tick a message stands for, however late its work; others go by that."""
+        late = {
+            name: replace(message, extensions={**message.extensions, "tick": stated})
+            for name, message, stated in (
+                ("before", tick("before", 90, later=True), _instant(20)),
+                ("after", tick("after", 90, later=True), _instant(50)),
+                ("unsaid", tick("unsaid", 90, later=True), "yesterday"),
+            )
+        }
+        assert [PARKED] * 3 == outcomes(ledger.claim(owner, route, list(late.values())))
+        ledger.revocations.revoke(replace(taking_back(START + 50), by_tick=True))
+        assert [True] == [one.by_tick for one in ledger.revocations.list()]
+        clock.advance(100)
+        ledger.renew(owner)
+        assert ["before"] == ids(ledger.claim_due(owner, route, 10))
+        again = replace(late["before"], id="again")
+        assert [RUN] == outcomes(ledger.claim(owner, route, [again]))
+        ledger.revocations.revoke(taking_back(START + 50))
+        assert [REVOKED] == outcomes(ledger.claim(owner, route, [replace(again, id="one more")]))
+
     def test_what_waits_is_taken_back_at_once(
         self, ledger: Ledger, clock: Clock, owner: Owner, route: Route
     ) -> None:
@@ -109,6 +134,22 @@ class RevokingContract(LedgerCase):
         clock.advance(1)
         assert [] == ledger.claim_due(owner, route, 10)
         assert [State.DONE, State.REVOKED] == [self.state(ledger, name) for name in ("done", "fails")]
+
+    def test_a_newer_generation_is_tried_where_the_older_failed(
+        self, ledger: Ledger, clock: Clock, owner: Owner, route: Route
+    ) -> None:
+        """It came while the older was in somebody's hands, held or not; else both were gone."""
+        ledger.claim(owner, route, [tick("held", 1, later=True)])
+        clock.advance(2)
+        claims = ledger.claim_due(owner, route, 10) + ledger.claim(owner, route, [tick("fresh", 1)])
+        ledger.revocations.revoke(taking_back())
+        newer = [tick("held", 1, generation=1, later=True), tick("fresh", 1, generation=1)]
+        assert [PARKED, PARKED] == outcomes(ledger.claim(owner, route, newer))
+        self.end(ledger, owner, claims, Verdict.RETRY)
+        found = ledger.claim_due(owner, route, 10)
+        assert ["fresh", "held"] == sorted(ids(found))
+        assert {"1"} == {claim.message.extensions["generation"] for claim in found}
+        assert [b"1", b"1"] == [claim.message.body for claim in found]
 
     def test_a_newer_generation_replaces(self, ledger: Ledger, owner: Owner, route: Route) -> None:
         """The revoked record, never a done one; the counters tell of the message once."""

@@ -10,7 +10,13 @@ from dataclasses import replace
 
 from tickrelay_messaging.ledger.base import Ledger
 from tickrelay_messaging.ledger.records import Retention
-from tickrelay_messaging.ledger.schedules import TickDecision, TickFilter, TickOutcome, schedule_id
+from tickrelay_messaging.ledger.schedules import (
+    Fingerprint,
+    TickDecision,
+    TickFilter,
+    TickOutcome,
+    schedule_id,
+)
 from tickrelay_messaging.testing.ledger_case import START, Clock, LedgerCase
 from tickrelay_messaging.testing.ledger_revoking import taking_back
 
@@ -109,30 +115,49 @@ class SchedulesContract(LedgerCase):
     def test_forms_of_a_schedule(self, ledger: Ledger) -> None:
         """The first is generation 0, each change one more, back again too; schedules don't share it."""
         told = [
-            ledger.schedules.remember(NIGHTLY, text, since=START + at)
+            ledger.schedules.remember(NIGHTLY, text, since=START + at, run=START + at)
             for at, text in enumerate(["a", "a", "b", "b", "a"])
         ]
         assert [0, 0, 1, 1, 2] == [form.generation for form in told]
         assert ["a", "a", "b", "b", "a"] == [form.text for form in told]
         assert [None, None, "a", "a", "b"] == [form.previous for form in told]
         assert [0, 0, 2, 2, 4] == [form.since - START for form in told]
-        assert 0 == ledger.schedules.remember("x" * 600, "b", since=START).generation
+        assert [0, 0, 2, 2, 4] == [form.run - START for form in told]
+        assert 0 == ledger.schedules.remember("x" * 600, "b", since=START, run=START).generation
 
     def test_an_older_run_changes_no_form(self, ledger: Ledger) -> None:
-        """It's told what is in force now; one that begins at the same instant is a newer one of the same run."""
-        ledger.schedules.remember(NIGHTLY, "a", since=START)
-        newer = ledger.schedules.remember(NIGHTLY, "b", since=START + 60)
-        assert newer == ledger.schedules.remember(NIGHTLY, "a", since=START + 30)
-        assert 2 == ledger.schedules.remember(NIGHTLY, "c", since=START + 60).generation
+        """It's told what is in force, be its own form older than that or newer; the run after all others changes it."""
+
+        def remember(text: str, run: float) -> Fingerprint:
+            return ledger.schedules.remember(NIGHTLY, text, since=START + run + 5, run=START + run)
+
+        remember("a", 0)
+        assert remember("a", 60) == remember("b", 30) == remember("b", 60)
+        newer = remember("b", 90)
+        assert (1, "a", START + 95, START + 90) == (newer.generation, newer.previous, newer.since, newer.run)
+        assert newer == remember("a", 60) == remember("c", 90)
+
+    def test_a_form_may_begin_before_what_is_out(self, ledger: Ledger) -> None:
+        """What counts is the order of the runs: with a shorter lead the next one's ticks begin earlier."""
+        ledger.schedules.remember(NIGHTLY, "a", since=START + 3_600, run=START)
+        shorter = ledger.schedules.remember(NIGHTLY, "b", since=START + 120, run=START + 60)
+        assert (1, START + 120) == (shorter.generation, shorter.since)
+
+    def test_what_is_late_on_purpose_changes_no_form(self, ledger: Ledger) -> None:
+        """A backfill or a cleared run, be it the first that is heard of the schedule."""
+        for text in ("a", "b"):
+            assert "a" == ledger.schedules.remember(NIGHTLY, text, since=START).text
+        assert 1 == ledger.schedules.remember(NIGHTLY, "b", since=START, run=START).generation
+        assert "b" == ledger.schedules.remember(NIGHTLY, "a", since=START + 60).text
 
     def test_many_change_a_form_once(self, ledger: Ledger) -> None:
         """Two schedulers' tasks that come with the same new form at once."""
-        ledger.schedules.remember(NIGHTLY, "a", since=START)
+        ledger.schedules.remember(NIGHTLY, "a", since=START, run=START)
         together = threading.Barrier(4)
 
         def change(_: int) -> int:
             together.wait(self.patience)
-            return ledger.schedules.remember(NIGHTLY, "b", since=START + 60).generation
+            return ledger.schedules.remember(NIGHTLY, "b", since=START + 60, run=START + 60).generation
 
         with ThreadPoolExecutor(4) as pool:
             assert [1] * 4 == list(pool.map(change, range(4)))

@@ -72,11 +72,11 @@ class Desk:
         """The form in force; if it's this run's, whatever is still out under older ones is taken back."""
         if self._ledger is None or self._run.occasion is Occasion.BY_HAND:
             return None
+        run = self._run
         # A run that is late on purpose publishes in the form that there is; it changes nothing for the runs of today.
-        is_regular = self._run.occasion is Occasion.SCHEDULED
-        since = self._run.since.timestamp() if is_regular else 0.0
+        at = run.at.timestamp() if run.occasion is Occasion.SCHEDULED else None
         form = self._ledger.schedules.remember(
-            self._run.schedule_id, self._run.schedule.fingerprint, since=since
+            run.schedule_id, run.schedule.fingerprint, since=run.since.timestamp(), run=at
         )
         if form.generation and self._is_newest(form):
             self._take_back(self._ledger, form)
@@ -98,6 +98,7 @@ class Desk:
                 generation=form.generation - 1,
                 by=PUBLISHER,
                 reason=reason,
+                by_tick=True,
             )
         )
         log.info(
@@ -106,17 +107,22 @@ class Desk:
 
     def _circumstances(self) -> Circumstances:
         revocations = self._ledger.revocations.list(self._run.schedule_id) if self._ledger else []
-        form, taken_over = self._form, None
-        if form is not None and not self._is_newest(form):
-            taken_over = datetime.fromtimestamp(form.since, UTC)
         is_asked = self._policies.overlap == "skip" and self._run.occasion is Occasion.SCHEDULED
         return Circumstances(
             now=self._first_tried() or datetime.now(UTC),
             revocations=revocations,
             generation=self._generation,
             overlaps=self._overlapping() if is_asked else "",
-            taken_over=taken_over if self._run.occasion is Occasion.SCHEDULED else None,
+            taken_over=self._taken_over(),
         )
+
+    def _taken_over(self) -> datetime | None:
+        """From when on a newer form publishes; this run may have the newer one itself, and come too late for it."""
+        form, run = self._form, self._run
+        is_older = form is not None and not self._is_newest(form) and run.at.timestamp() < form.run
+        if form is None or not is_older or run.occasion is not Occasion.SCHEDULED:
+            return None
+        return datetime.fromtimestamp(form.since, UTC)
 
     def _first_tried(self) -> datetime | None:
         """When the first try of this task instance began to publish; None if this is the first, or nobody cares."""

@@ -41,7 +41,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What holds for every message of a task, unless its `Item` says otherwise."""
+    """
+    What holds for every message of a task, unless its `Item` says otherwise.
+
+    Attributes:
+        tick: of a schedule, that the messages stand for; told in the extension `tick` where their delivery doesn't.
+    """
 
     id: Name = None
     key: Name = None
@@ -49,6 +54,7 @@ class Defaults:
     headers: Mapping[str, str] = field(default_factory=dict)
     deliver_at: Instant = None
     expires: Instant = None
+    tick: datetime | None = None
 
 
 def items_of(result: object) -> Iterator[Item]:
@@ -106,6 +112,7 @@ class Composer:
     def _message(self, item: Item, since: datetime | None) -> Message:
         body = strict_json.dumps(item.data)
         now = datetime.now(UTC)
+        deliver_at = instant_of("deliver_at", item.deliver_at or self._defaults.deliver_at, now)
         return Message(
             id=self._identity.message_id(body, name_of("id", item.id, self._defaults.id, item.data)),
             source=self._identity.source,
@@ -113,11 +120,15 @@ class Composer:
             body=body,
             time=now,
             key=name_of("key", item.key, self._defaults.key, item.data),
-            deliver_at=instant_of("deliver_at", item.deliver_at or self._defaults.deliver_at, now),
+            deliver_at=deliver_at,
             expires=instant_of("expires", item.expires or self._defaults.expires, since or now),
-            extensions={**self._extensions, "digest": digest_of(body)},
+            extensions={**self._extensions, "digest": digest_of(body), **self._tick(deliver_at)},
             headers={**self._defaults.headers, **(item.headers or {})},
         )
+
+    def _tick(self, deliver_at: datetime | None) -> dict[str, str]:
+        tick = self._defaults.tick
+        return {} if tick is None or tick == deliver_at else {"tick": tick.isoformat()}
 
 
 def name_of(what: str, own: object, name: Name, data: object) -> str | None:

@@ -129,7 +129,7 @@ def _decide(policies: Policies, run: ScheduledRun, around: Circumstances, tick: 
         is_one = one.until is not None and one.until - one.since < _GRAIN
         why = f"{one.reason} ({one.by})" if one.by else one.reason
         return Verdict(tick, TickOutcome.SKIPPED if is_one else TickOutcome.REVOKED, why)
-    if around.taken_over is not None and tick.due >= around.taken_over:
+    if around.taken_over is not None and tick.at >= around.taken_over:
         return Verdict(
             tick, TickOutcome.REVOKED, "the schedule was changed, and its newer form publishes this tick"
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,8 @@ class ScheduledRun:
 
     Attributes:
         schedule_id: as the ledger knows the schedule.
-        since: where the stretch of time begins whose ticks these are.
+        at: by which the schedule's runs follow one another.
+        since: where the stretch of time begins whose ticks the run stands for.
     """
 
     schedule: CronSchedule
@@ -63,6 +64,7 @@ class ScheduledRun:
     task_id: str
     map_index: int
     ticks: tuple[Tick, ...]
+    at: datetime
     since: datetime
 
     def local(self, tick: Tick) -> datetime:
@@ -96,6 +98,8 @@ def run_of(
         return None
     occasion = _occasion(run, is_cleared=is_cleared)
     interval = _interval(run, occasion)
+    since, _ = schedule.stretch_of(interval)
+    at = interval.start
     if not ticks:
         interval = DataInterval.exact(interval.start)
     return ScheduledRun(
@@ -107,7 +111,8 @@ def run_of(
         task_id=context["ti"].task_id,
         map_index=-1 if context["ti"].map_index is None else context["ti"].map_index,
         ticks=tuple(_ticks(schedule, interval, occasion)),
-        since=_since(schedule, interval),
+        at=at,
+        since=since,
     )
 
 
@@ -147,11 +152,6 @@ def _interval(run: DagRunProtocol, occasion: Occasion) -> DataInterval:
 def _ticks(schedule: CronSchedule, interval: DataInterval, occasion: Occasion) -> Iterator[Tick]:
     for at in schedule.ticks_of(interval):
         yield Tick(at, at if occasion is Occasion.BY_HAND else schedule.due_of(at))
-
-
-def _since(schedule: CronSchedule, interval: DataInterval) -> datetime:
-    is_instant = interval.start == interval.end
-    return interval.start + (timedelta(0) if is_instant else schedule.lead)
 
 
 def _utc(when: datetime) -> Any:

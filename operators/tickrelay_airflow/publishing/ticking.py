@@ -43,7 +43,8 @@ class Ticking:
         """The messages of these ticks, in their order, made as they are asked for."""
         for tick in ticks:
             items, defaults = compose(self._context(tick, context))
-            composer = Composer(self._named(tick), replace(defaults, deliver_at=tick.due), self._extensions)
+            of_tick = replace(defaults, deliver_at=tick.due, tick=tick.at)
+            composer = Composer(self._named(tick), of_tick, self._extensions)
             yield from composer.messages(items, since=tick.due)
 
     def _context(self, tick: Tick, context: Context) -> Context:

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from tickrelay_airflow.messages import messages_of
@@ -16,7 +18,7 @@ from tickrelay_airflow.triggers import follow_ups, stream
 from tickrelay_airflow.triggers.events import WATCHERS_GROUP, QueueEventTrigger, TickrelayMessageQueueProvider
 from tickrelay_airflow.triggers.follow_ups import FollowUps
 from tickrelay_messaging.brokers.base import QueueSpec
-from tickrelay_messaging.errors import BrokerUnavailable
+from tickrelay_messaging.errors import BrokerUnavailable, ConfigurationError
 from tickrelay_messaging.message import Message
 
 WITHIN = 20.0
@@ -243,6 +245,37 @@ def test_what_can_t_be_read_arrives_as_bytes(hook, send):
     assert {"id": "fine"} == third["data"]
 
 
+def test_numbers_that_airflow_can_t_hold_arrive_as_bytes(hook, send):
+    """
+    An integer of more than 64 bits would end the triggerer, an infinite number be refused by the database: wherever
+    they are, whatever an event holds can be encoded, and numbers that just fit are data.
+    """
+    fits = {"most": [(1 << 64) - 1], "least": -(1 << 63), "large": 1e308, "true": True}
+    odd = {
+        "big": b"18446744073709551616",
+        "small": b'{"a": [{"b": -9223372036854775809}]}',
+        "infinite": b"[[], [1e999]]",
+        "negative": b'{"a": -1e999}',
+    }
+
+    async def run():
+        async with watching(trigger()) as triggerer:
+            hook.broker.publish("inbox", [Message(id=name, body=body) for name, body in odd.items()])
+            hook.broker.publish("inbox", [Message.of(fits, id="fits")])
+            await until(lambda: len(triggerer.ids) == 5)
+            return triggerer.events
+
+    events = asyncio.run(run())
+    msgspec.msgpack.encode(events)
+    json.dumps(events, allow_nan=False)
+    *others, last = (message for event in events for message in event["messages"])
+
+    assert fits == last["data"]
+    assert "body_base64" not in last
+    assert [None] * 4 == [one["data"] for one in others]
+    assert odd == {one["id"]: base64.b64decode(one["body_base64"]) for one in others}
+
+
 def test_sizes_decide_too(hook, send, monkeypatch):
     """An event stays small enough for a database's row, whatever the number of messages."""
     monkeypatch.setattr(stream, "MOST_BYTES", 30)
@@ -350,19 +383,47 @@ class TestTrigger:
         assert trigger(group="g").serialize() == made.serialize()
 
 
+def _event(*names: str) -> SimpleNamespace:
+    messages = [{"id": name, "source": "s"} for name in names]
+    return SimpleNamespace(extra={"payload": {"queue": "q", "messages": messages}})
+
+
 def test_messages_of_a_run():
     """All events of a run, in their order, each message once; other triggers' events are none of ours."""
-    batches = [["a", "b"], ["b", "c"]]
-    events = [
-        SimpleNamespace(
-            extra={"payload": {"queue": "q", "messages": [{"id": i, "source": "s"} for i in ids]}}
-        )
-        for ids in batches
-    ]
     others = [
         SimpleNamespace(extra=None),
         SimpleNamespace(extra={"payload": "text"}),
         SimpleNamespace(extra={}),
     ]
+    events = [_event("a", "b"), _event("b", "c")]
 
     assert ["a", "b", "c"] == [one["id"] for one in messages_of({"x": others, "y": events})]
+
+
+@pytest.fixture
+def given(hook, monkeypatch):
+    """What a task of a run is given, whose events hold these messages: `given("run 1", "a", "b")`."""
+
+    def ask(run_id: str, *names: str, dag_id: str = "shop") -> list[str]:
+        run = SimpleNamespace(dag_id=dag_id, run_id=run_id)
+        context = {"dag_run": run, "triggering_asset_events": {"incoming": [_event(*names)]}}
+        monkeypatch.setattr("tickrelay_airflow.hook.get_current_context", lambda: context)
+        return [message["id"] for message in hook.triggering_messages()]
+
+    return ask
+
+
+def test_each_message_is_given_to_one_run(given):
+    """Brought again in another event, it stays the first run's; a retry has it again, another DAG has it for itself."""
+    assert ["a", "b"] == given("run 1", "a", "b")
+    assert ["c"] == given("run 2", "b", "c")
+    assert ["a", "b"] == given("run 1", "a", "b")
+    assert ["b"] == given("run 1", "b", dag_id="other")
+    assert [] == given("run 3")
+
+
+def test_one_run_each_needs_a_ledger(hook, connection, urls, given):
+    """The sentence says what to do."""
+    connection({"broker": urls["broker"]})
+    with pytest.raises(ConfigurationError, match="giving each message to one run needs a ledger"):
+        given("run 1", "a")

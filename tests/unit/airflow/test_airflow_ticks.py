@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import task as task_decorators
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.timetables.base import DataInterval
+from airflow.timetables.base import DataInterval, TimeRestriction
 from tests.unit.airflow.ticking import SCHEDULE_ID, W, ahead, interval_of, run_task, second, task_of
 
 from tickrelay_airflow.decorators import publish_task
@@ -93,6 +93,7 @@ class TestMessages:
         ticks = [second(10 * n) for n in range(6)]
         assert [tick.isoformat() for tick in ticks] == [message.data for message in messages]
         assert [schedule.due_of(tick) for tick in ticks] == [message.deliver_at for message in messages]
+        assert [tick.isoformat() for tick in ticks] == [message.extensions["tick"] for message in messages]
         assert ticks != [message.deliver_at for message in messages]
 
     def test_a_run_by_hand_is_one_tick_now(self, published):
@@ -262,6 +263,66 @@ class TestForms:
 
         assert [second(0), second(10), second(20)] == [message.deliver_at for message in again]
         assert 1 == len(hook.ledger.revocations.list(SCHEDULE_ID))
+
+    def test_a_retry_that_finds_an_edit_takes_nothing_from_later_windows(self, hook, published):
+        """They are out, and nobody would publish them again; the run after them begins with the new form."""
+        failing = pytest.raises(ZeroDivisionError)
+        with failing, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(hook), "publish", lambda *_, **__: 1 / 0)
+            published(ahead(), data=1)
+        published(ahead(), begin=second(60), data=1, now=second(31))
+        edited = ahead(expression="*/20 * * * * ?")
+        own = published(edited, data=1, now=second(35))
+        assert [] == hook.ledger.revocations.list(SCHEDULE_ID)
+        assert [second(0), second(20), second(40)] == [message.deliver_at for message in own]
+        published(edited, begin=second(120), data=1, now=second(91))
+
+        assert [second(120).timestamp()] == [one.since for one in hook.ledger.revocations.list(SCHEDULE_ID)]
+
+    def test_a_backfill_was_the_first_to_be_heard_of(self, hook, published):
+        """Then an edit, and another backfill: neither takes anything back."""
+        published(ahead(), data=1, run_type="backfill")
+        published(ahead(expression="*/20 * * * * ?"), begin=second(60), data=1, run_type="backfill")
+
+        assert [] == hook.ledger.revocations.list(SCHEDULE_ID)
+
+    def test_one_tick_s_task_beside_the_ticks(self, hook, context, published):
+        """Both say from which tick on the new form holds, whichever comes first."""
+        edited = ahead(expression="*/20 * * * * ?")
+        published(ahead(), data=1)
+        run_task(task_of(edited, data=1), context, interval_of(edited, second(60)), now=second(31))
+
+        assert [second(60).timestamp()] == [one.since for one in hook.ledger.revocations.list(SCHEDULE_ID)]
+
+    def test_work_that_is_late_for_its_tick_survives_an_edit(self, hook, published, carry_out):
+        """A tick before the new form's first is delayed beyond it by jitter, and lies in no window of the new form."""
+        old = ahead(jitter="5m", seed="beat")
+        late = [message for message in published(old, data=1) if message.deliver_at > second(60)]
+        edited = ahead(expression="*/20 * * * * ?", jitter="5m", seed="beat")
+        published(edited, begin=second(60), data=1, now=second(35))
+        hook.ledger.now = hook.ledger.database.clock = lambda: second(600).timestamp()
+
+        assert late
+        assert 6 + 3 == carry_out("orders")
+
+    def test_the_worker_has_a_longer_lead_before_the_scheduler(self, published):
+        """The run's interval is of the old form: its ticks are all there, and those up to where the next run begins."""
+        old, new = ahead(), ahead(lead="50s")
+        ours = published(new, data=1, interval=interval_of(old))
+        following = new.next_dagrun_info(
+            last_automated_data_interval=interval_of(old),
+            restriction=TimeRestriction(earliest=W, latest=None, catchup=True),
+        )
+        theirs = published(new, data=1, interval=following.data_interval, now=second(20))
+
+        dues = {message.deliver_at for message in [*ours, *theirs]}
+        assert {second(10 * number) for number in range(8)} <= dues
+
+    def test_a_cleared_task_that_publishes_anew_is_its_schedule_s_all_the_same(self, published):
+        """A message's generation is the schedule's form; an edit's revocation goes by it."""
+        (first, *_) = published(ahead(), data=1, republish=True, ti={"max_tries": 1})
+
+        assert "generation" not in first.extensions
 
     def test_a_window_that_an_edit_has_emptied(self, published):
         """A cleared run of before: skipped, with a reason."""

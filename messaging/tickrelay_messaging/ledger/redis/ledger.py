@@ -22,6 +22,7 @@ from tickrelay_messaging.ledger.records import (
     Settlement,
     Swept,
 )
+from tickrelay_messaging.ledger.redis.assigning import RedisAssignments
 from tickrelay_messaging.ledger.redis.batches import RedisBatches
 from tickrelay_messaging.ledger.redis.claiming import Claiming
 from tickrelay_messaging.ledger.redis.connecting import Store
@@ -74,6 +75,7 @@ class RedisLedger(Ledger):
         self.revocations = RedisRevocations(store)
         self.steps = RedisSteps(store)
         self.outbox = NoOutbox()
+        self.assignments = RedisAssignments(store)
         self._schedules = RedisSchedules(store)
         self.schedules = self._schedules
         self.audit = RedisAudit(store)

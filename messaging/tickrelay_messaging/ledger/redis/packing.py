@@ -16,6 +16,7 @@ from tickrelay_messaging import envelope
 from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.ledger.records import Failure, KeyRule, Route
 from tickrelay_messaging.ledger.redis.names import Names
+from tickrelay_messaging.ledger.schedules import tick_of
 from tickrelay_messaging.message import Message
 
 CLAIMED, WAITING, DEAD, ORPHAN = 1, 2, 3, 4
@@ -74,6 +75,9 @@ def extras(route: Route, message: Message, rule: KeyRule) -> dict[str, Any]:
         instant = message.deliver_at or message.time
         generation = message.extensions.get("generation", "0")
         found["s"], found["t"] = schedule, _text(instant) if instant else "0"
+        tick = tick_of(message)
+        if tick is not None and tick != instant:
+            found["k"] = _text(tick)
         found["g"] = int(generation) if generation.isascii() and generation.isdigit() else 0
     is_ordered = rule in (KeyRule.ORDER, KeyRule.STRICT)
     if rule is KeyRule.SINGLETON or (is_ordered and message.key):

@@ -25,7 +25,8 @@ class RedisRevocations(Revocations):
     def revoke(self, revocation: Revocation) -> int:
         until = "" if revocation.until is None else repr(float(revocation.until))
         scope = (revocation.schedule, repr(float(revocation.since)), until, revocation.generation)
-        number = int(self._store.run(REVOKE, *scope, revocation.by, revocation.reason))
+        goes_by = int(revocation.by_tick)
+        number = int(self._store.run(REVOKE, *scope, revocation.by, revocation.reason, goes_by))
         # From here on nothing of it is begun; what waits is taken back a slice at a time, so that nobody else waits.
         (keys,) = self._store.read(("SMEMBERS", f"waiting:{revocation.schedule}"))
         for at in range(0, len(keys), _SLICE):
@@ -47,7 +48,7 @@ class RedisRevocations(Revocations):
 
 
 def _revocation(schedule: str, entry: list[Any]) -> Revocation:
-    number, since, until, generation, by, reason, at = entry
+    number, since, until, generation, by, reason, at, *by_tick = entry
     return Revocation(
         schedule=schedule,
         since=float(since),
@@ -57,6 +58,7 @@ def _revocation(schedule: str, entry: list[Any]) -> Revocation:
         reason=reason,
         at=float(at),
         number=number,
+        by_tick=bool(by_tick),
     )
 
 

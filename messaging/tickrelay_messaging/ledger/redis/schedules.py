@@ -46,14 +46,16 @@ class RedisSchedules(Schedules):
     def count(self, where: TickFilter) -> dict[TickOutcome, int]:
         return dict(Counter(one.outcome for one in self._matching(where, 0)))
 
-    def remember(self, schedule: str, fingerprint: str, *, since: float) -> Fingerprint:
-        text, generation, began, previous = self._store.run(
-            REMEMBER, schedule, fingerprint, repr(float(since))
-        )
+    def remember(
+        self, schedule: str, fingerprint: str, *, since: float, run: float | None = None
+    ) -> Fingerprint:
+        told = (repr(float(since)), repr(float(run or 0.0)))
+        text, generation, began, previous, first, _ = self._store.run(REMEMBER, schedule, fingerprint, *told)
         return Fingerprint(
             text=text.decode(),
             generation=int(generation),
             since=float(began),
+            run=float(first),
             previous=previous.decode() or None,
         )
 

@@ -20,6 +20,7 @@ from tickrelay_messaging.ledger.records import (
     Settlement,
     Swept,
 )
+from tickrelay_messaging.ledger.sql.assigning import SqlAssignments
 from tickrelay_messaging.ledger.sql.auditing import SqlAudit
 from tickrelay_messaging.ledger.sql.batches import SqlBatches
 from tickrelay_messaging.ledger.sql.burying import bury
@@ -64,6 +65,7 @@ class SqlLedger(Ledger):
         self.revocations = SqlRevocations(database)
         self.steps = SqlSteps(database)
         self.outbox = SqlOutbox(database)
+        self.assignments = SqlAssignments(database)
         self._schedules = SqlSchedules(database)
         self.schedules = self._schedules
         self.audit = SqlAudit(database)

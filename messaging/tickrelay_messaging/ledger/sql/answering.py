@@ -27,7 +27,7 @@ from tickrelay_messaging.ledger.sql.bulk import update_rows
 from tickrelay_messaging.ledger.sql.endings import CODE_OF, Ending, Endings
 from tickrelay_messaging.ledger.sql.known import Mark, find_active, find_done, forget_done
 from tickrelay_messaging.ledger.sql.ordering import BEHIND, INSERT_KEYED, RULES, Places, order_key
-from tickrelay_messaging.ledger.sql.revoking import is_covered, replace_waiting
+from tickrelay_messaging.ledger.sql.revoking import is_covered, replace_revoked
 from tickrelay_messaging.ledger.sql.tables import CLAIMED, ORPHAN, WAITING, active
 from tickrelay_messaging.ledger.sql.tries import (
     Counted,
@@ -199,7 +199,9 @@ class Answering:
         if is_mine and self._asking.doubtful.get((owner, key)) == fence:
             self.claims.append(Claim(Outcome.RUN, self._asking.route, key, message, fence))
             return
-        if state == WAITING and replace_waiting(connection, key, message, self._asking.taken_back):
+        if state in (WAITING, CLAIMED) and replace_revoked(
+            connection, key, message, self._asking.taken_back, waits=state == WAITING
+        ):
             self._answer(Outcome.PARKED, key, message)
             return
         if differ(message.extensions.get("digest"), digest):

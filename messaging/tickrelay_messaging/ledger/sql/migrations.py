@@ -13,7 +13,18 @@ from collections.abc import Callable
 
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import BigInteger, Column, Connection, Float, Integer, LargeBinary, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Inspector,
+    Integer,
+    LargeBinary,
+    Text,
+    inspect,
+    text,
+)
 
 from tickrelay_messaging.ledger.sql.migrating_buckets import to_buckets
 from tickrelay_messaging.ledger.sql.migrating_schedules import add_schedules
@@ -74,5 +85,37 @@ def _create_rooms_of_2(operations: Operations) -> None:
     )
 
 
-STEPS: dict[int, Callable[[Operations], None]] = {2: _to_2, 3: add_schedules, 4: to_buckets}
+def _to_5(operations: Operations) -> None:
+    """
+    Which DAG run has which message; revocations by tick; which runs of a schedule were the first and the last.
+
+    MySQL keeps each part at once, so a step that was broken off finds there what it has done.
+    """
+    found = inspect(operations.get_bind())
+    _add_columns_of_5(operations, found)
+    if not found.has_table("assignments"):
+        operations.create_table(
+            "assignments",
+            Column("key", LargeBinary, primary_key=True),
+            Column("taker", LargeBinary, nullable=False),
+            Column("day", Integer, nullable=False),
+        )
+    name = "ix_assignments_day"
+    if name not in {index["name"] for index in inspect(operations.get_bind()).get_indexes("assignments")}:
+        operations.create_index(name, "assignments", ["day"])
+
+
+def _add_columns_of_5(operations: Operations, found: Inspector) -> None:
+    added = {
+        "revocations": [Column("by_tick", Integer, nullable=False, server_default="0")],
+        "schedules": [Column("begun", Float), Column("latest", Float)],
+    }
+    for table, columns in added.items():
+        known = {column["name"] for column in found.get_columns(table)}
+        for column in columns:
+            if column.name not in known:
+                operations.add_column(table, column)
+
+
+STEPS: dict[int, Callable[[Operations], None]] = {2: _to_2, 3: add_schedules, 4: to_buckets, 5: _to_5}
 """By the version they lead to."""

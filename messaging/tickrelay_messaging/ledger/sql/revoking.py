@@ -13,6 +13,7 @@ from tickrelay_messaging.errors import UndecodableMessage
 from tickrelay_messaging.ledger.base import Revocations
 from tickrelay_messaging.ledger.hearing import Topic
 from tickrelay_messaging.ledger.records import Revocation, State
+from tickrelay_messaging.ledger.schedules import tick_of
 from tickrelay_messaging.ledger.sql import rows
 from tickrelay_messaging.ledger.sql.auditing import enter
 from tickrelay_messaging.ledger.sql.database import Database
@@ -36,36 +37,39 @@ def in_force(connection: Connection, messages: Iterable[Message]) -> list[Revoca
 
 def is_covered(message: Message, taken_back: Sequence[Revocation]) -> bool:
     """Whether a message is one of those taken back; one without any instant never is."""
-    if not taken_back:
-        return False
-    when = message.deliver_at or message.time
     schedule, said = message.extensions.get("scheduleid"), message.extensions.get("generation", "0")
-    if when is None or schedule is None:
+    if not taken_back or schedule is None:
         return False
-    instant, generation = when.timestamp(), int(said) if said.isdecimal() else 0
+    generation = int(said) if said.isdecimal() else 0
     return any(
-        one.schedule == schedule
-        and generation <= one.generation
-        and one.since <= instant
-        and (one.until is None or instant < one.until)
+        one.schedule == schedule and generation <= one.generation and _holds(one, message)
         for one in taken_back
     )
 
 
-def replace_waiting(
-    connection: Connection, key: bytes, message: Message, taken_back: Sequence[Revocation]
+def _holds(one: Revocation, message: Message) -> bool:
+    when = tick_of(message) if one.by_tick else message.deliver_at or message.time
+    if when is None:
+        return False
+    instant = when.timestamp()
+    return one.since <= instant and (one.until is None or instant < one.until)
+
+
+def replace_revoked(
+    connection: Connection, key: bytes, message: Message, taken_back: Sequence[Revocation], *, waits: bool
 ) -> bool:
     """
-    Let a message take the place of an older generation that waits and was taken back.
+    Let a message take the place of an older generation that was taken back, and waits or is in somebody's hands.
 
     Else it would be parked with the old payload, which is dropped when it's due, and both were lost.
     """
     if not taken_back or is_covered(message, taken_back):
         return False
     query = select(payloads.c.headers, payloads.c.body).where(payloads.c.key == key)
-    if _covered(connection.execute(query).one(), taken_back) is None:
+    kept = connection.execute(query).first()
+    if kept is None or _covered(kept, taken_back) is None:
         return False
-    fresh = {"attempt": 1, "digest": message.extensions.get("digest")}
+    fresh = {"digest": message.extensions.get("digest"), **({"attempt": 1} if waits else {})}
     connection.execute(update(active).where(active.c.key == key).values(**fresh))
     rows.DELETE_PAYLOAD.run(connection, [(key,)])
     rows.PUT_PAYLOAD.run(connection, [rows.payload_row(key, message)])
@@ -81,6 +85,7 @@ class SqlRevocations(Revocations):
     def revoke(self, revocation: Revocation) -> int:
         one = revocation
         values = {"schedule": one.schedule, "since": one.since, "until": one.until, "reason": one.reason}
+        values["by_tick"] = int(one.by_tick)
         with self._database.write() as connection:
             now = self._database.clock()
             entry = insert(revocations).values(**values, generation=one.generation, who=one.by, at=now)
@@ -156,4 +161,5 @@ def _revocation(row: Any) -> Revocation:
         reason=row.reason,
         at=row.at,
         number=row.number,
+        by_tick=bool(row.by_tick),
     )

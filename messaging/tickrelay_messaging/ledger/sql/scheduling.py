@@ -22,7 +22,7 @@ _RECORD = insert_rows(ticks, "key schedule tick outcome dag_id run_id task_id re
 _FIRE = update_rows(
     ticks, "outcome = ?, run_id = ?, reason = ?, at = ?", "outcome run_id reason at", "outcome <> 'fired'"
 )
-_BEGIN = insert_rows(schedules, "key schedule fingerprint generation since", ignore=True)
+_BEGIN = insert_rows(schedules, "key schedule fingerprint generation since begun latest", ignore=True)
 
 
 class SqlSchedules(Schedules):
@@ -55,25 +55,32 @@ class SqlSchedules(Schedules):
         with self._database.read() as connection:
             return {TickOutcome(outcome): int(number) for outcome, number in connection.execute(query)}
 
-    def remember(self, schedule: str, fingerprint: str, *, since: float) -> Fingerprint:
+    def remember(
+        self, schedule: str, fingerprint: str, *, since: float, run: float | None = None
+    ) -> Fingerprint:
         mine = select(schedules).where(schedules.c.key == hash_of(schedule))
         # Mostly it's the form that is known, and then nobody needs to wait for a writer.
         with self._database.read() as connection:
             row = connection.execute(mine).first()
-        if row is None or _is_newer(row, fingerprint, since):
-            row = self._change(mine, schedule, fingerprint, since)
+        at = run or 0.0
+        if row is None or at > _latest(row):
+            row = self._change(mine, (schedule, fingerprint), since, at)
         return Fingerprint(
-            text=row.fingerprint, generation=row.generation, since=row.since, previous=row.previous
+            text=row.fingerprint,
+            generation=row.generation,
+            since=row.since,
+            run=row.since if row.begun is None else row.begun,
+            previous=row.previous,
         )
 
-    def _change(self, mine: Select[Any], schedule: str, fingerprint: str, since: float) -> Row[Any]:
+    def _change(self, mine: Select[Any], form: tuple[str, str], since: float, run: float) -> Row[Any]:
+        schedule, fingerprint = form
         key = hash_of(schedule)
         with self._database.write() as connection:
-            _BEGIN.run(connection, [(key, schedule, fingerprint, 0, since)])
+            _BEGIN.run(connection, [(key, schedule, fingerprint, 0, since, run, run)])
             row = connection.execute(mine.with_for_update()).one()
-            if _is_newer(row, fingerprint, since):
-                changed = {"fingerprint": fingerprint, "previous": row.fingerprint, "since": since}
-                values = {**changed, "generation": row.generation + 1}
+            if run > _latest(row):
+                values = {"latest": run, **_new_form(row, fingerprint, since, run)}
                 connection.execute(update(schedules).where(schedules.c.key == key).values(**values))
                 row = connection.execute(mine).one()
         return row
@@ -91,8 +98,16 @@ class SqlSchedules(Schedules):
             return [row.number for row in connection.execute(query) if row.at < until]
 
 
-def _is_newer(row: Row[Any], fingerprint: str, since: float) -> bool:
-    return bool(row.fingerprint != fingerprint and since >= row.since)
+def _latest(row: Row[Any]) -> float:
+    """The latest run; a row that an older program has written doesn't say."""
+    return float(row.since if row.latest is None else row.latest)
+
+
+def _new_form(row: Row[Any], fingerprint: str, since: float, run: float) -> dict[str, Any]:
+    if row.fingerprint == fingerprint:
+        return {}
+    changed = {"fingerprint": fingerprint, "previous": row.fingerprint, "since": since}
+    return {**changed, "generation": row.generation + 1, "begun": run}
 
 
 def _key(one: TickDecision) -> bytes:

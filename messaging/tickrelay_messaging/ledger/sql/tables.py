@@ -27,7 +27,7 @@ from sqlalchemy import (
 from tickrelay_messaging.ledger.sql.tables_buckets import table_of_buckets
 from tickrelay_messaging.ledger.sql.tables_schedules import tables_of_schedules
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 FENCE = "fence"
 """Name in `meta` of the highest fence whose row is gone: its key's next one is higher, whatever the clock says."""
@@ -244,6 +244,7 @@ revocations = Table(
     Column("who", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),
+    Column("by_tick", Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 
@@ -265,6 +266,14 @@ outbox = Table(
     Column("body", LargeBinary, nullable=False),
     Column("taker", _Big),
     sqlite_autoincrement=True,
+)
+
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("key", LargeBinary, nullable=False, primary_key=True),
+    Column("taker", LargeBinary, nullable=False),
+    Column("day", Integer, nullable=False, index=True),
 )
 
 ticks, schedules = tables_of_schedules(metadata)

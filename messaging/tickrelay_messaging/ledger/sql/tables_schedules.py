@@ -36,5 +36,7 @@ def tables_of_schedules(metadata: MetaData) -> tuple[Table, Table]:
         Column("previous", Text),
         Column("generation", _Big, nullable=False),
         Column("since", Float, nullable=False),
+        Column("begun", Float),
+        Column("latest", Float),
     )
     return ticks, schedules

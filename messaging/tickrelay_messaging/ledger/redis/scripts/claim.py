@@ -81,14 +81,19 @@ local function answer_mismatch(tail, special, payload)
   end
   return 'M'
 end
--- A newer generation takes the place of a revoked one that waits.
+-- A newer generation takes the place of a revoked one that waits, or is in somebody's hands and may fail.
 local function replace_revoked(key, row, special, payload)
-  if row.state ~= WAITING or not (special and special.x and special.x.s) then return end
+  if row.state ~= WAITING and row.state ~= CLAIMED then return end
   local old = extra_of(row)
-  if not is_revoked(old) or is_revoked(special.x) then return end
+  if not (special and special.x and special.x.s) or not is_revoked(old) or is_revoked(special.x) then return end
   row.extra = special.x
   row.extra.n = old.n
   keep_extra(row)
+  if row.state == CLAIMED then
+    call('HSET', P .. 'payloads', key, payload)
+    put(key, row)
+    return
+  end
   row.attempt, row.crashes, row.flags = 1, 0, HELD
   call('UNLINK', P .. 'steps:' .. key)
   call('HSET', P .. 'payloads', key, payload)

@@ -177,7 +177,7 @@ local function is_revoked(extra)
   local list = call('HGET', P .. 'revoked', extra.s)
   if not list then return false end
   for _, one in ipairs(cjson.decode(list)) do
-    local at, stop = tonumber(extra.t), one[3] ~= '' and tonumber(one[3])
+    local at, stop = tonumber(one[8] and extra.k or extra.t), one[3] ~= '' and tonumber(one[3])
     if at >= tonumber(one[2]) and (not stop or at < stop) and extra.g <= one[4] then return true end
   end
   return false

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
-"""Names by number, batches, mail, looking up what became of messages, revocations, and sweeping."""
+"""Names by number, batches, mail, assignments, looking up what became of messages, revocations, and sweeping."""
 
 from __future__ import annotations
 
@@ -92,6 +92,23 @@ end
 return answers
 """
 
+# args: epoch, clock, seconds it's known for, taker, then keys. Answers a letter each, 1 where it's this taker's.
+ASSIGN = """
+local period = tonumber(ARGV[3])
+local number, answers = math.floor(now / period), {}
+local current, previous = P .. 'assigned:' .. number, P .. 'assigned:' .. (number - 1)
+for i = 5, #ARGV do
+  local taker = call('HGET', previous, ARGV[i]) or call('HGET', current, ARGV[i])
+  if not taker then
+    call('HSET', current, ARGV[i], ARGV[4])
+    taker = ARGV[4]
+  end
+  answers[i - 4] = taker == ARGV[4] and '1' or '0'
+end
+call('EXPIRE', current, 3 * period)
+return table.concat(answers)
+"""
+
 # args: epoch, clock, then group and key of each. Answers for each its row or '', and its mark or ''.
 FIND = """
 local answers = {}
@@ -119,14 +136,16 @@ local function audit(what, by, detail)
 end
 """
 
-# args: epoch, clock, schedule, since, until or '', generation, by, reason. Answers its number.
+# args: epoch, clock, schedule, since, until or '', generation, by, reason, 1 to go by ticks. Answers its number.
 REVOKE = (
     _REVISE
     + """
 local number = call('HINCRBY', P .. 'meta', 'revocation', 1)
 local kept = call('HGET', P .. 'revoked', ARGV[3])
 local list = kept and cjson.decode(kept) or {}
-insert(list, {number, ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8], text(now)})
+local entry = {number, ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8], text(now)}
+if ARGV[9] == '1' then insert(entry, 1) end
+insert(list, entry)
 call('HSET', P .. 'revoked', ARGV[3], cjson.encode(list))
 call('HSET', P .. 'revocations', number, ARGV[3])
 local stretch = ' from ' .. ARGV[4] .. ' to ' .. (ARGV[5] ~= '' and ARGV[5] or 'None')

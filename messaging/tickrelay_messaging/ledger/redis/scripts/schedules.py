@@ -27,12 +27,15 @@ end
 return 1
 """
 
-# args: epoch, clock, schedule, fingerprint, since. Answers the form in force: fingerprint, generation, since, previous.
+# args: epoch, clock, schedule, fingerprint, since, run. Answers the form in force: fingerprint, generation, since,
+# previous, its first run. Kept is the latest run as well.
 REMEMBER = """
 local kept = call('HGET', P .. 'fingerprints', ARGV[3])
-local form = kept and cjson.decode(kept) or {ARGV[4], 0, ARGV[5], ''}
-if form[1] ~= ARGV[4] and tonumber(ARGV[5]) >= tonumber(form[3]) then
-  form = {ARGV[4], form[2] + 1, ARGV[5], form[1]}
+local form = kept and cjson.decode(kept) or {ARGV[4], 0, ARGV[5], '', ARGV[6], ARGV[6]}
+form[5], form[6] = form[5] or form[3], form[6] or form[3]
+if tonumber(ARGV[6]) > tonumber(form[6]) then
+  if form[1] ~= ARGV[4] then form = {ARGV[4], form[2] + 1, ARGV[5], form[1], ARGV[6]} end
+  form[6] = ARGV[6]
   kept = nil
 end
 if not kept then call('HSET', P .. 'fingerprints', ARGV[3], cjson.encode(form)) end
