@@ -10,7 +10,18 @@ import sys
 
 from bench.report import console, machine
 
-NAMES = ("sqlite_queue", "latency", "ledger", "brokers", "effects", "cron", "ticks", "sensors", "events")
+NAMES = (
+    "sqlite_queue",
+    "latency",
+    "ledger",
+    "brokers",
+    "effects",
+    "cron",
+    "ticks",
+    "sensors",
+    "events",
+    "triggerers",
+)
 
 
 def main() -> int:

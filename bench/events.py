@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The Tickrelay engineers
 # SPDX-License-Identifier: Apache-2.0
 """
-Messages a second into batched runs of an event-driven DAG: a real Airflow on PostgreSQL, Redis Streams.
+Messages a second into batched runs of an event-driven DAG: a real Airflow and the ledger on PostgreSQL, Redis Streams.
 
-The clock runs from the first message's publishing to the last message's being noted by a task. There is no peer in it:
-the other providers make an event of each message.
+The clock runs from the first message's publishing to the last message's being noted by a task, which has asked the
+ledger for each whether it's this run's. There is no peer in it: the other providers make an event of each message.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DAG = """
     from datetime import datetime
     from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
     from airflow.sdk import DAG, Asset, AssetWatcher, task
-    from tickrelay_airflow.messages import messages_of
+    from tickrelay_airflow.hook import QueueHook
 
     watched = MessageQueueTrigger(scheme="tickrelay", queue_name="bench-events")
     incoming = Asset("incoming", watchers=[AssetWatcher(name="events", trigger=watched)])
@@ -42,8 +42,8 @@ _DAG = """
     with DAG("event_driven", schedule=[incoming], start_date=datetime(2026, 1, 1)):
 
         @task
-        def note(triggering_asset_events=None):
-            count = len({message["id"] for message in messages_of(triggering_asset_events)})
+        def note():
+            count = len({message["id"] for message in QueueHook().triggering_messages()})
             with open("@@", "a") as file:
                 file.write(f"{count}\\n")
 
@@ -71,7 +71,8 @@ def main(*, short: bool) -> None:
 def _measure(folder: Path, postgres: Postgres, url: str, count: int) -> list[Row]:
     noted = folder / "noted"
     noted.touch()
-    connection = json.dumps({"conn_type": "tickrelay", "extra": {"broker": url}})
+    extra = {"broker": url, "ledger": postgres.new_database(), "deployment": "bench"}
+    connection = json.dumps({"conn_type": "tickrelay", "extra": extra})
     environment = {"AIRFLOW_CONN_TICKRELAY_DEFAULT": connection}
     dags = {"event_driven.py": textwrap.dedent(_DAG).replace("@@", str(noted))}
     with (

@@ -8,27 +8,37 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.airflow.ahead import Ahead
 from tests.services.airflow_ha import AirflowHA, running_airflow_ha
 from tests.services.airflow_ha.effects import TickConsumer
 from tests.services.postgres import Postgres
 from tests.services.redis import RedisServer, running_server
 
-QUEUES = ("ticks", "ahead")
+WITNESS = Ahead("witness", "*/5 * * * * ?", window=30, lead=60)
+"""A schedule that is there through all tests, whatever they kill."""
+QUEUES = ("ticks", "ahead", WITNESS.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Airflow, a consumer, and what both need."""
+    """
+    Airflow, a consumer, and what both need.
+
+    Attributes:
+        witnessed_since: the first tick of the witness.
+    """
 
     airflow: AirflowHA
     consumer: TickConsumer
     postgres: Postgres
     broker: str
     ledger: str
+    witnessed_since: datetime
 
 
 @pytest.fixture(scope="package")
@@ -60,7 +70,8 @@ def _on(folder: Path, postgres: Postgres, broker: str, artifacts: Path) -> Itera
     ) as airflow:
         try:
             consumer.start()
-            yield Site(airflow, consumer, postgres, broker, ledger)
+            since = WITNESS.write(airflow.dags, datetime.now(UTC) + timedelta(seconds=20))
+            yield Site(airflow, consumer, postgres, broker, ledger, since)
         finally:
             consumer.server.kill()
             kept = artifacts / "airflow-ha-logs"

@@ -4,37 +4,24 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.chaos.airflow.ahead import Ahead, words
 from tests.chaos.airflow.conftest import Site
-from tests.services.airflow_ha.effects import Tally, tally
+from tests.services.airflow_ha.effects import tally
 from tests.services.airflow_ha.system import SCHEDULERS
 from tickrelay_airflow.cron import Cron
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
-EXPRESSION = "* * * * * ?"
-WINDOW, LEAD = 10, 30
+AHEAD = Ahead("ahead", "* * * * * ?", window=10, lead=30)
 AWAY = 8
 """Seconds both schedulers are away, and a little more: less than the lead."""
 BELATED = 60.0
 """Seconds that a tick may be late by, where a task that was to publish it died with its scheduler."""
-
-_DAG = f"""
-    from datetime import datetime
-    from airflow.sdk import DAG
-    from tickrelay_airflow.publish import PublishToQueueOperator
-    from tickrelay_airflow.timetable import CronSchedule
-
-    schedule = CronSchedule("{EXPRESSION}", window="{WINDOW}s", lead="{LEAD}s")
-    with DAG("ahead", schedule=schedule, start_date=datetime.fromisoformat("@@"), catchup=True):
-        data = {{"tick": "{{{{ tick.timestamp() }}}}"}}
-        PublishToQueueOperator(task_id="publish", queue="ahead", ticks=True, data=data)
-"""
 
 
 def test_no_tick_is_missed_or_doubled(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,8 +30,7 @@ def test_no_tick_is_missed_or_doubled(site: Site, capsys: pytest.CaptureFixture[
     the ledger, is shut down at once and started again. Every second's tick has its effect exactly once.
     """
     first = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
-    _write_dag(site, first)
-    since = _first_full_window(first)
+    since = AHEAD.write(site.airflow.dags, first)
     _await_effect_of(site, since)
     _await_published(site, AWAY)
     site.airflow.kill(*SCHEDULERS)
@@ -54,23 +40,13 @@ def test_no_tick_is_missed_or_doubled(site: Site, capsys: pytest.CaptureFixture[
     site.postgres.crash()
     site.postgres.start_again()
     restarted = datetime.now(UTC)
-    until = restarted + timedelta(seconds=LEAD + WINDOW)  # windows that are published after it
+    until = restarted + timedelta(seconds=AHEAD.lead + AHEAD.window)  # windows that are published after it
     _await_effect_of(site, until)
-    found = tally(site.consumer.effects("ahead"), Cron(EXPRESSION), since, until)
+    found = tally(site.consumer.effects("ahead"), Cron(AHEAD.expression), since, until)
     site.airflow.pause("ahead")
     with capsys.disabled():
-        print(f"\n{_words(found)}")  # noqa: T201 - the figure is what the test is run for
+        print(f"\n{words(found)}")  # noqa: T201 - the figure is what the test is run for
     assert found.is_exact, found
-
-
-def _write_dag(site: Site, first: datetime) -> None:
-    start = first - timedelta(seconds=LEAD)
-    (site.airflow.dags / "ahead.py").write_text(textwrap.dedent(_DAG).replace("@@", start.isoformat()))
-
-
-def _first_full_window(first: datetime) -> datetime:
-    """Windows lie on a grid; the first one at or after `first`."""
-    return datetime.fromtimestamp(-(-first.timestamp() // WINDOW) * WINDOW, UTC)
 
 
 def _await_published(site: Site, seconds: float) -> None:
@@ -79,7 +55,7 @@ def _await_published(site: Site, seconds: float) -> None:
     last = "SELECT max(logical_date) FROM dag_run WHERE dag_id = 'ahead'"
 
     def are_out() -> bool:
-        end = site.airflow.value(last) + timedelta(seconds=LEAD + WINDOW)
+        end = site.airflow.value(last) + timedelta(seconds=AHEAD.lead + AHEAD.window)
         return not site.airflow.value(at_work) and end > datetime.now(UTC) + timedelta(seconds=seconds)
 
     site.airflow.wait(are_out, "ticks aren't ahead")
@@ -99,9 +75,3 @@ def _await_effect_of(site: Site, tick: datetime) -> None:
 
     ahead = max(0.0, wanted - time.time())
     site.airflow.wait(has_effect, f"no effect of the tick {tick}", within=ahead + BELATED)
-
-
-def _words(found: Tally) -> str:
-    late = sorted(found.late)
-    shares = (late[len(late) // 2], late[int(len(late) * 0.99)], late[-1])
-    return f"{found.expected} ticks ahead: late by {' / '.join(f'{one * 1000:.1f}' for one in shares)} ms (P50/P99/max)"
