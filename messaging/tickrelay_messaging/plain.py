@@ -13,12 +13,14 @@ from tickrelay_messaging.message import Message
 
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1
 """The integers that MessagePack can say, in which Airflow's processes talk to each other."""
+_RESERVED = {"__classname__", "__id__"}
+"""Names in objects that Airflow keeps for itself; it refuses whatever else has them."""
 
 
 def as_dict(message: Message) -> dict[str, Any]:
     """
-    `id`, `source`, `type`, `key`, `data`, `headers`. A body that isn't JSON, or has a number that can't be kept, is
-    `body_base64`, and `data` is None.
+    `id`, `source`, `type`, `key`, `data`, `headers`. A body that isn't JSON, or holds something that Airflow or its
+    database can't keep, is `body_base64`, and `data` is None.
     """
     found = {
         "id": message.id,
@@ -43,13 +45,15 @@ def _data(message: Message) -> Any:
 
 def _can_be_kept(data: Any) -> bool:
     """
-    Whether all its numbers can: JSON allows any, but a triggerer ends at an integer of more than 64 bits, and databases
-    refuse the infinity that `1e999` is read as.
+    JSON allows more: a triggerer ends at an integer of more than 64 bits, databases refuse NUL in a text and the
+    infinity that `1e999` is read as, and XCom refuses names of its own.
     """
     if isinstance(data, dict):
-        return all(map(_can_be_kept, data.values()))
+        return _RESERVED.isdisjoint(data) and all(map(_can_be_kept, (*data, *data.values())))
     if isinstance(data, list):
         return all(map(_can_be_kept, data))
+    if isinstance(data, str):
+        return "\0" not in data
     if isinstance(data, float):
         return math.isfinite(data)
     return not isinstance(data, int) or _LEAST <= data <= _MOST

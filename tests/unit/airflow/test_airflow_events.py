@@ -245,10 +245,10 @@ def test_what_can_t_be_read_arrives_as_bytes(hook, send):
     assert {"id": "fine"} == third["data"]
 
 
-def test_numbers_that_airflow_can_t_hold_arrive_as_bytes(hook, send):
+def test_what_airflow_can_t_hold_arrives_as_bytes(hook, send):
     """
-    An integer of more than 64 bits would end the triggerer, an infinite number be refused by the database: wherever
-    they are, whatever an event holds can be encoded, and numbers that just fit are data.
+    An integer of more than 64 bits would end the triggerer, an infinite number or a NUL be refused by the database, a
+    name of its own by Airflow: wherever they are, what an event holds can be kept, and what just fits is data.
     """
     fits = {"most": [(1 << 64) - 1], "least": -(1 << 63), "large": 1e308, "true": True}
     odd = {
@@ -256,13 +256,16 @@ def test_numbers_that_airflow_can_t_hold_arrive_as_bytes(hook, send):
         "small": b'{"a": [{"b": -9223372036854775809}]}',
         "infinite": b"[[], [1e999]]",
         "negative": b'{"a": -1e999}',
+        "nul": b'["a\\u0000b"]',
+        "nul in a name": b'{"\\u0000": 1}',
+        "reserved": b'[{"__classname__": "builtins.tuple"}]',
     }
 
     async def run():
         async with watching(trigger()) as triggerer:
             hook.broker.publish("inbox", [Message(id=name, body=body) for name, body in odd.items()])
             hook.broker.publish("inbox", [Message.of(fits, id="fits")])
-            await until(lambda: len(triggerer.ids) == 5)
+            await until(lambda: len(triggerer.ids) == 8)
             return triggerer.events
 
     events = asyncio.run(run())
@@ -272,7 +275,7 @@ def test_numbers_that_airflow_can_t_hold_arrive_as_bytes(hook, send):
 
     assert fits == last["data"]
     assert "body_base64" not in last
-    assert [None] * 4 == [one["data"] for one in others]
+    assert [None] * 7 == [one["data"] for one in others]
     assert odd == {one["id"]: base64.b64decode(one["body_base64"]) for one in others}
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.serde import serialize
 from tests.unit.airflow.sensing import DEADLINE, complete, deferral, fired, sensor
 
 from tickrelay_airflow.connection.settings import Settings
@@ -191,14 +192,23 @@ class TestMessage:
 
         assert "/wA=" == sensor(deferrable=False).execute(context())["body_base64"]
 
-    @pytest.mark.parametrize("body", [b'{"n": [18446744073709551616]}', b"-9223372036854775809", b"[1e999]"])
-    def test_numbers_that_airflow_can_t_hold(self, hook, context, body):
-        """XCom can always be encoded: a body with such a number arrives as base64."""
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"n": [18446744073709551616]}',
+            b"-9223372036854775809",
+            b"[1e999]",
+            b'"\\u0000"',
+            b'{"__classname__": "a.B", "__version__": 1, "__data__": 2}',
+        ],
+    )
+    def test_what_airflow_can_t_hold(self, hook, context, body):
+        """XCom can always be kept: such a body arrives as base64."""
         hook.broker.declare(QueueSpec("orders", ("airflow",)))
         self.send(hook, Message(id="m1", body=body))
         result = sensor(deferrable=False).execute(context())
         msgspec.msgpack.encode(result)
-        json.dumps(result, allow_nan=False)
+        json.dumps(serialize(result), allow_nan=False)
 
         assert (None, body) == (result["data"], base64.b64decode(result["body_base64"]))
 
