@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.services.airflow import own_home
 from tests.services.process import free_ports
+from tests.services.waiting import wait_until
 
 own_home()  # before any test's module imports Airflow, which makes itself at home where it is imported first
 
@@ -98,14 +98,9 @@ def eventually() -> Callable[..., object]:
     """`eventually(condition, within=20)` waits until a condition is truthy and returns its value, else fails."""
 
     def wait(condition: Callable[[], T], *, within: float = 20.0, every: float = 0.1) -> T:
-        deadline = time.monotonic() + within
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > deadline:
-                words = (condition.__doc__ or condition.__name__).strip()
-                pytest.fail(f"not within {within:g} s: {words}; last answer: {value!r}")
-            time.sleep(every)
+        words = (condition.__doc__ or condition.__name__).strip()
+        return wait_until(
+            condition, lambda last: f"{words}; last answer: {last!r}", within=within, every=every
+        )
 
     return wait

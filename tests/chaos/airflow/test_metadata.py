@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from tests.chaos.airflow.conftest import Site
 from tests.services.airflow_ha.system import SCHEDULERS, TRIGGERERS
+from tests.services.waiting import wait_until
 from tickrelay_airflow.triggers.events import WATCHERS_GROUP
 from tickrelay_messaging.brokers import open_broker
 from tickrelay_messaging.brokers.base import QueueSpec
@@ -101,12 +101,14 @@ def test_nothing_is_missed(site: Site, noted: Path) -> None:
 
 def _await_revived(site: Site, condition: Callable[[], bool], otherwise: str) -> None:
     """Until it's true, while what has given up without its database is started again, as a service manager would."""
-    deadline = time.monotonic() + BELATED
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{otherwise}\n{site.airflow.last_words()}")
+
+    def is_true() -> bool:
+        if condition():
+            return True
         site.airflow.tend()
-        time.sleep(2)
+        return False
+
+    wait_until(is_true, lambda _: f"{otherwise}\n{site.airflow.last_words()}", within=BELATED, every=2)
 
 
 def _publish(site: Site, ids: list[str]) -> None:

@@ -10,13 +10,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.services.process import Server
+from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -128,11 +128,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[Si
 
 
 def until(site: Site, condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {PATIENCE:g} s: {what}\n{site.last_words()}")
-        time.sleep(0.2)
+    wait_until(condition, lambda _: f"{what}\n{site.last_words()}", within=PATIENCE, every=0.2)
 
 
 def test_what_is_pushed_is_what_runs(site: Site) -> None:

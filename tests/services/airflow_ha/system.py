@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ import pytest
 from tests.services.airflow_ha.configuration import Sections, write_airflow_cfg
 from tests.services.postgres import Postgres
 from tests.services.process import free_ports
+from tests.services.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 SCHEDULERS = ("scheduler-1", "scheduler-2")
@@ -125,11 +125,7 @@ class AirflowHA:
 
     def wait(self, condition: Callable[[], object], otherwise: str, within: float = START_WITHIN) -> None:
         """Until it's true; fails with what the components said last."""
-        deadline = time.monotonic() + within
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"{otherwise} within {within:g} s\n{self.last_words()}")
-            time.sleep(0.05)
+        wait_until(condition, lambda _: f"{otherwise}\n{self.last_words()}", within=within)
 
     def is_answering(self) -> bool:
         """Whether the API server does."""
