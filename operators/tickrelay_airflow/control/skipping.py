@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -12,6 +13,7 @@ from tickrelay_airflow.control.records import Outcome, instant
 from tickrelay_airflow.control.revoking import covers, kind_of, skipping
 from tickrelay_airflow.control.ticks import due_of, ticks_after
 from tickrelay_messaging.errors import ConfigurationError
+from tickrelay_messaging.ledger.records import Revocation
 
 MOST = 1000
 """Ticks that can be skipped at once; for more there is a pause."""
@@ -47,17 +49,21 @@ def unskip(desk: Desk) -> Outcome:
     """Lift every skip of a tick that is still ahead."""
     ledger = desk.ledger()
     now = ledger.now()
-    ahead = [
-        one
-        for one in ledger.revocations.list(desk.target.schedule)
-        if kind_of(one) == "skip" and one.since > now
-    ]
-    restored = [_text(instant(one.since)) for one in ahead if ledger.revocations.lift(one.number, by=desk.by)]
+    skips = [one for one in ledger.revocations.list(desk.target.schedule) if kind_of(one) == "skip"]
+    lifted = [one for one in skips if one.since > now and ledger.revocations.lift(one.number, by=desk.by)]
+    restored = [_text(tick) for tick in _ticks_of(desk, lifted, instant(now))]
     if not restored:
         return desk.outcome("skip-next", "skips no tick ahead", changed=False, restored=restored)
     desk.note("skips undone", ", ".join(restored))
     text = f"no longer leaves out {', '.join(restored)}; what was revoked already stays so"
     return desk.outcome("skip-next", text, changed=True, restored=restored)
+
+
+def _ticks_of(desk: Desk, skips: Sequence[Revocation], now: datetime) -> list[datetime]:
+    """A skip is kept by when its tick's work begins; people know the tick by its own instant."""
+    coming = islice(ticks_after(desk.target, now), MOST) if skips else ()
+    ticks = {due_of(desk.target, tick).timestamp(): tick for tick in coming}
+    return [ticks.get(one.since, instant(one.since)) for one in skips]
 
 
 def _text(tick: datetime) -> str:

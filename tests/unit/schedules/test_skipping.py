@@ -13,7 +13,7 @@ import pytest
 from tickrelay_airflow.control.desk import Desk
 from tickrelay_airflow.control.records import Definition
 from tickrelay_airflow.control.revoking import kind_of, pausing
-from tickrelay_airflow.control.skipping import skip
+from tickrelay_airflow.control.skipping import skip, unskip
 from tickrelay_airflow.timetable import CronSchedule
 from tickrelay_messaging.errors import ConfigurationError
 from tickrelay_messaging.ledger import open_ledger
@@ -31,7 +31,7 @@ def desk(ledger: Ledger) -> Callable[[str], Desk]:
     """The desk of an hourly schedule, by the name that the ledger has for it."""
 
     def make(schedule: str) -> Desk:
-        settings: dict[str, Any] = CronSchedule("0 * * * *").serialize()
+        settings: dict[str, Any] = CronSchedule("0 * * * *", jitter="9m", seed="x").serialize()
         known = {"expression": "0 * * * *", "timezone": "UTC", "words": "", "paused": False}
         target = Definition(dag_id="x", schedule=schedule, ledger=None, settings=settings, **known)
         return Desk(airflow=None, open_ledger=lambda: ledger, target=target, by="me")  # type: ignore[arg-type]
@@ -46,6 +46,15 @@ def test_skipped_during_a_pause(desk: Callable[[str], Desk], ledger: Ledger) -> 
 
     assert [True, False] == changed
     assert ["pause", "skip"] == sorted(kind_of(one) for one in ledger.revocations.list("a/x"))
+
+
+def test_undone_by_the_same_names(desk: Callable[[str], Desk], ledger: Ledger) -> None:
+    """Ticks are named by their own instants, whenever their work was to begin."""
+    airflow = desk("a/x")
+    skipped = skip(airflow, 3).facts["skipped"]
+
+    assert skipped == unskip(airflow).facts["restored"]
+    assert [] == ledger.revocations.list()
 
 
 def test_an_airflow_that_doesn_t_know_its_connection(desk: Callable[[str], Desk], ledger: Ledger) -> None:
