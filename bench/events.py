@@ -17,12 +17,14 @@ from pathlib import Path
 
 import pytest
 from tests.services.airflow_ha import AirflowHA, running_airflow_ha
-from tests.services.postgres import Postgres
+from tests.services.postgres import Postgres, running_postgres
 from tests.services.redis import running_server
+from tests.services.waiting import wait_until
+from tests.services.watched import watched
 
 from bench.report import OURS, Row, console, scratch, show
 from tickrelay_airflow.triggers.events import WATCHERS_GROUP
-from tickrelay_messaging.brokers import Broker, open_broker
+from tickrelay_messaging.brokers import open_broker
 from tickrelay_messaging.brokers.base import QueueSpec
 from tickrelay_messaging.message import Message
 
@@ -54,17 +56,16 @@ _DAG = """
 def main(*, short: bool) -> None:
     """Start everything, publish, and wait for the last message."""
     count = 20_000 if short else 100_000
-    with scratch() as folder, running_server(folder / "redis") as redis:
-        (folder / "postgres").mkdir()
-        postgres = Postgres(folder / "postgres", max_connections="100")
-        try:
-            postgres.start()
+    try:
+        with (
+            scratch() as folder,
+            running_server(folder / "redis") as redis,
+            running_postgres(folder / "postgres", max_connections="100") as postgres,
+        ):
             rows = _measure(folder, postgres, redis.url(lease=10), count)
-        except (TimeoutError, pytest.fail.Exception) as error:
-            console.print(f"[bold red]events: not measured[/]: {error}\n")
-            return
-        finally:
-            postgres.crash()
+    except (TimeoutError, pytest.fail.Exception) as error:
+        console.print(f"[bold red]events: not measured[/]: {error}\n")
+        return
     show("Messages into batched runs of an event-driven DAG", rows)
 
 
@@ -80,14 +81,14 @@ def _measure(folder: Path, postgres: Postgres, url: str, count: int) -> list[Row
         running_airflow_ha(folder / "ha", postgres, environment, dags=dags) as airflow,
     ):
         broker.declare(QueueSpec(QUEUE, (WATCHERS_GROUP,)))
-        _until(lambda: _stats(broker, "consumers") == 1)
+        _await(airflow, lambda: watched(broker, QUEUE).consumers == 1, "nobody watches")
         time.sleep(5)  # the run of a start
         began = time.monotonic()
         messages = [Message.of({"n": number}, id=f"m{number}") for number in range(count)]
         broker.publish(QUEUE, messages, timeout=60)
-        _until(lambda: _stats(broker, "ready") + _stats(broker, "in_flight") == 0)
+        _await(airflow, lambda: watched(broker, QUEUE).left == 0, "not all is acknowledged")
         stored = time.monotonic() - began
-        _until(lambda: _total(noted) >= count)
+        _await(airflow, lambda: _total(noted) >= count, "not all is in runs")
         in_runs = time.monotonic() - began
         return _rows(airflow, noted, count, (stored, in_runs))
 
@@ -109,13 +110,6 @@ def _total(noted: Path) -> int:
     return sum(map(int, noted.read_text().split()))
 
 
-def _stats(broker: Broker, name: str) -> int:
-    return sum(getattr(row, name) or 0 for row in broker.stats(QUEUE) if row.group == WATCHERS_GROUP)
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {WITHIN:g} s")
-        time.sleep(0.1)
+def _await(airflow: AirflowHA, condition: Callable[[], bool], otherwise: str) -> None:
+    """Looks no more often than the figures need: a look costs the broker something, too."""
+    wait_until(condition, lambda _: f"{otherwise}\n{airflow.last_words()}", within=WITHIN, every=0.1)

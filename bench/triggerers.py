@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.chaos.airflow.killing import Found, Killing
 from tests.services.airflow_ha import running_airflow_ha
-from tests.services.postgres import Postgres
+from tests.services.postgres import Postgres, running_postgres
 from tests.services.redis import running_server
 
 from bench.report import OURS, Row, console, scratch, show
@@ -25,21 +25,24 @@ from bench.report import OURS, Row, console, scratch, show
 def main(*, short: bool) -> None:
     """Start everything, kill in rounds, and print what became of the messages."""
     rounds, seed = (2 if short else 20), time.time_ns() % 10**6
-    with scratch() as folder, running_server(folder / "redis") as redis:
-        (folder / "postgres").mkdir()
-        postgres = Postgres(folder / "postgres", max_connections="100")
-        try:
-            postgres.start()
-            rows = _rows(_measure(folder, postgres, redis.url(lease=10), (rounds, seed)), rounds)
-        except (TimeoutError, pytest.fail.Exception) as error:
-            console.print(f"[bold red]triggerers: not measured[/]: {error}\n")
-            return
-        finally:
-            postgres.crash()
-    show(f"Triggerers killed while sensors and a watcher wait, seed {seed}", rows)
+    try:
+        found = _measure(rounds, seed)
+    except (TimeoutError, pytest.fail.Exception) as error:
+        console.print(f"[bold red]triggerers: not measured[/]: {error}\n")
+        return
+    show(f"Triggerers killed while sensors and a watcher wait, seed {seed}", _rows(found, rounds))
 
 
-def _measure(folder: Path, postgres: Postgres, url: str, numbers: tuple[int, int]) -> Found:
+def _measure(rounds: int, seed: int) -> Found:
+    with (
+        scratch() as folder,
+        running_server(folder / "redis") as redis,
+        running_postgres(folder / "postgres", max_connections="100") as postgres,
+    ):
+        return _on(folder, postgres, redis.url(lease=10), (rounds, seed))
+
+
+def _on(folder: Path, postgres: Postgres, url: str, numbers: tuple[int, int]) -> Found:
     rounds, seed = numbers
     extra = {"broker": url, "ledger": postgres.new_database(), "deployment": "bench"}
     environment = {"AIRFLOW_CONN_TICKRELAY_DEFAULT": json.dumps({"conn_type": "tickrelay", "extra": extra})}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
-from tests.services.postgres import Postgres
+from tests.services.postgres import running_postgres
 from tests.services.redis import running_server
 
 from bench.report import console, scratch
@@ -51,10 +51,7 @@ def main(*, short: bool) -> None:
 def _measure(
     stack: ExitStack, folder: Path, span: Span
 ) -> tuple[Sequence[Contestant], list[tuple[str, float, float]]]:
-    (folder / "postgres").mkdir()
-    postgres = Postgres(folder / "postgres", max_connections="100")
-    stack.callback(postgres.crash)
-    postgres.start()
+    postgres = stack.enter_context(running_postgres(folder / "postgres", max_connections="100"))
     server = stack.enter_context(running_server(folder / "redis"))
     others = peers(folder, f"redis://127.0.0.1:{server.port}")
     for peer in others:

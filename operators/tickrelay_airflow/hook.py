@@ -117,9 +117,10 @@ class QueueHook(BaseHook):
         ledger, run = self.require_ledger("giving each message to one run"), context["dag_run"]
         found = messages_of(context["triggering_asset_events"])
         scope = json.dumps([self.deployment, run.dag_id])
-        names = list(dict.fromkeys(filter(None, map(name_of, found))))
-        mine = dict(zip(names, ledger.assignments.assign(scope, run.run_id, names), strict=True))
-        return [message for message in found if mine.get(name_of(message), True)]  # type: ignore[arg-type] # None is none
+        names = [name for message in found if (name := name_of(message)) is not None]
+        mine = ledger.assignments.assign(scope, run.run_id, names)
+        others = {name for name, is_mine in zip(names, mine, strict=True) if not is_mine}
+        return [message for message in found if name_of(message) not in others]
 
     def get_conn(self) -> Any:
         """The broker, under the name Airflow's hooks give it."""

@@ -91,9 +91,10 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Postgres]:
-    """A server for as long as the block lasts."""
-    server = Postgres(folder)
+def running_postgres(folder: Path, **settings: str) -> Iterator[Postgres]:
+    """A server for as long as the block lasts; in a folder that is made if it isn't there."""
+    folder.mkdir(exist_ok=True)
+    server = Postgres(folder, **settings)
     try:
         server.start()
         yield server

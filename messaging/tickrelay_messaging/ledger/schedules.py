@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -45,11 +46,12 @@ def tick_of(message: Message) -> datetime | None:
     The tick a message stands for, where its extension `tick` (ISO 8601, with offset) says so; else the instant at which
     it is to be delivered, or was published. None if it has none of them.
     """
-    try:
-        said = datetime.fromisoformat(message.extensions.get("tick", ""))
-    except ValueError:
-        said = None
-    return said if said is not None and said.tzinfo is not None else message.deliver_at or message.time
+    if text := message.extensions.get("tick"):
+        with suppress(ValueError):
+            said = datetime.fromisoformat(text)
+            if said.tzinfo is not None:
+                return said
+    return message.deliver_at or message.time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,10 +119,9 @@ class Desk:
     def _taken_over(self) -> datetime | None:
         """From when on a newer form publishes; this run may have the newer one itself, and come too late for it."""
         form, run = self._form, self._run
-        is_older = form is not None and not self._is_newest(form) and run.at.timestamp() < form.run
-        if form is None or not is_older or run.occasion is not Occasion.SCHEDULED:
+        if form is None or self._is_newest(form) or run.occasion is not Occasion.SCHEDULED:
             return None
-        return datetime.fromtimestamp(form.since, UTC)
+        return datetime.fromtimestamp(form.since, UTC) if run.at.timestamp() < form.run else None
 
     def _first_tried(self) -> datetime | None:
         """When the first try of this task instance began to publish; None if this is the first, or nobody cares."""

@@ -16,7 +16,7 @@ import pytest
 from tests.chaos.airflow.ahead import Ahead
 from tests.services.airflow_ha import AirflowHA, running_airflow_ha
 from tests.services.airflow_ha.effects import TickConsumer
-from tests.services.postgres import Postgres
+from tests.services.postgres import Postgres, running_postgres
 from tests.services.redis import RedisServer, running_server
 
 WITNESS = Ahead("witness", "*/5 * * * * ?", window=30, lead=60)
@@ -53,12 +53,8 @@ def site(
 ) -> Iterator[Site]:
     """Everything at work; what the components said is kept among the artifacts."""
     folder = tmp_path_factory.mktemp("ha")
-    postgres = Postgres(tmp_path_factory.mktemp("postgres"), max_connections="100")
-    try:
-        postgres.start()
+    with running_postgres(tmp_path_factory.mktemp("postgres"), max_connections="100") as postgres:
         yield from _on(folder, postgres, redis_server.url(lease=10), artifacts)
-    finally:
-        postgres.crash()
 
 
 def _on(folder: Path, postgres: Postgres, broker: str, artifacts: Path) -> Iterator[Site]:

@@ -3,7 +3,7 @@
 """
 Rounds in which triggerers are killed at a random moment while messages come for a watcher and for deferred sensors.
 
-Used by the test of that name, and by the benchmark for its row.
+Used by `test_random_kills`, and by the benchmark `triggerers`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.services.airflow_ha import AirflowHA
 from tests.services.airflow_ha.system import TRIGGERERS
+from tests.services.watched import watched
 from tickrelay_airflow.triggers.events import WATCHERS_GROUP
 from tickrelay_messaging.brokers import Broker, QueueSpec, open_broker
 from tickrelay_messaging.message import Message
@@ -118,7 +119,7 @@ class Killing:
             broker.declare(QueueSpec(_ANSWERS))
             broker.declare(QueueSpec(_EVENTS, (WATCHERS_GROUP,)))
             self.airflow.wait(lambda: self.airflow.value(_FOUND) == 2, "the DAGs aren't found")
-            self.airflow.wait(lambda: _stats(broker, "consumers") == 1, "nobody watches the queue")
+            self.airflow.wait(lambda: watched(broker, _EVENTS).consumers == 1, "nobody watches the queue")
 
     def play(self) -> None:
         """One round: sensors wait, messages come, triggerers die and are started again, and all arrives."""
@@ -133,9 +134,7 @@ class Killing:
     def found(self) -> Found:
         """When nothing is on its way any more."""
         with open_broker(self.broker) as broker:
-            self.airflow.wait(
-                lambda: _stats(broker, "ready") + _stats(broker, "in_flight") == 0, "unacknowledged"
-            )
+            self.airflow.wait(lambda: watched(broker, _EVENTS).left == 0, "unacknowledged")
         self.airflow.wait(lambda: not self.airflow.value(_AT_WORK), "runs aren't over")
         notes = self._notes()
         mine = Counter(one for ids, _ in notes.values() for one in ids) + Counter(self._given)
@@ -193,7 +192,3 @@ class Killing:
         path = f"dags/killed_sensors/dagRuns/{run}/taskInstances/wait/xcomEntries/return_value"
         found = [self.airflow.api(f"{path}?deserialize=true&map_index={index}") for index in range(SENSORS)]
         return [answer["value"]["id"] for answer in found]
-
-
-def _stats(broker: Broker, name: str) -> int:
-    return sum(getattr(row, name) or 0 for row in broker.stats(_EVENTS) if row.group == WATCHERS_GROUP)

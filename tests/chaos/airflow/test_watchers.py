@@ -14,8 +14,9 @@ import pytest
 
 from tests.chaos.airflow.conftest import Site
 from tests.services.airflow_ha.system import TRIGGERERS
+from tests.services.watched import watched
 from tickrelay_airflow.triggers.events import WATCHERS_GROUP
-from tickrelay_messaging.brokers import Broker, open_broker
+from tickrelay_messaging.brokers import open_broker
 from tickrelay_messaging.brokers.base import QueueSpec
 from tickrelay_messaging.message import Message
 
@@ -56,7 +57,7 @@ def noted(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], 
     (site.airflow.dags / "event_driven.py").write_text(textwrap.dedent(_DAG).replace("@@", str(file)))
     with open_broker(site.broker) as broker:
         broker.declare(QueueSpec(QUEUE, (WATCHERS_GROUP,)))
-        site.airflow.wait(lambda: _watchers(broker) == 1, "nobody watches the queue")
+        site.airflow.wait(lambda: watched(broker, QUEUE).consumers == 1, "nobody watches the queue")
     return lambda: _read(file)
 
 
@@ -66,7 +67,7 @@ def test_batches_become_runs(site: Site, noted: Callable[[], list[tuple[str, lis
     with open_broker(site.broker) as broker:
         broker.publish(QUEUE, [Message.of({"id": one}, id=one) for one in ids])
         _await_all(site, noted, ids)
-        site.airflow.wait(lambda: _left(broker) == 0, "messages aren't acknowledged")
+        site.airflow.wait(lambda: watched(broker, QUEUE).left == 0, "messages aren't acknowledged")
     runs = [run for run, _ in noted()]
     assert Counter(ids) == _counted(noted, "quiet")
     assert len(runs) <= 20
@@ -83,11 +84,11 @@ def test_killed_between_delivery_and_event(
     word = f"{triggerer}-killed"
     ids: list[str] = []
     with open_broker(site.broker) as broker:
-        site.airflow.wait(lambda: _watchers(broker) == 1, "nobody watches the queue", BELATED)
+        site.airflow.wait(lambda: watched(broker, QUEUE).consumers == 1, "nobody watches the queue", BELATED)
         before = site.airflow.value(_EVENTS)
         ids = [f"{word}-{number}" for number in range(200)]
         broker.publish(QUEUE, [Message.of({"id": one}, id=one) for one in ids])
-        site.airflow.wait(lambda: _in_flight(broker) > 0, "nothing is delivered")
+        site.airflow.wait(lambda: watched(broker, QUEUE).in_flight > 0, "nothing is delivered")
         site.airflow.kill(*TRIGGERERS)
         stored = site.airflow.value(_EVENTS) - before
         site.airflow.start_component(triggerer)
@@ -109,15 +110,3 @@ def _counted(noted: Callable[[], list[tuple[str, list[str]]]], word: str) -> Cou
 
 def _read(file: Path) -> list[tuple[str, list[str]]]:
     return [(run, ids) for run, ids in map(json.loads, file.read_text().splitlines())]
-
-
-def _watchers(broker: Broker) -> int:
-    return sum(row.consumers for row in broker.stats(QUEUE) if row.group == WATCHERS_GROUP)
-
-
-def _in_flight(broker: Broker) -> int:
-    return sum(row.in_flight or 0 for row in broker.stats(QUEUE) if row.group == WATCHERS_GROUP)
-
-
-def _left(broker: Broker) -> int:
-    return sum(row.ready + (row.in_flight or 0) for row in broker.stats(QUEUE) if row.group == WATCHERS_GROUP)

@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from tickrelay_messaging.ledger.assignments import ASSIGNED_FOR, Assignments
-from tickrelay_messaging.ledger.keys import hash_of
 from tickrelay_messaging.ledger.sql.bulk import insert_rows, select_by_key
 from tickrelay_messaging.ledger.sql.database import Database
 from tickrelay_messaging.ledger.sql.tables import assignments
 
 _INSERT = insert_rows(assignments, "key taker day", ignore=True)
-_CHUNK = 1_000
-"""Messages in one transaction, so that no other writer waits long."""
 
 
 class SqlAssignments(Assignments):
@@ -25,21 +22,13 @@ class SqlAssignments(Assignments):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def assign(self, scope: str, taker: str, messages: Sequence[tuple[str, str]]) -> list[bool]:
-        keys = [hash_of(scope, source, message_id) for source, message_id in messages]
-        mine = hash_of(taker)
-        takers: dict[bytes, bytes] = {}
-        for at in range(0, len(keys), _CHUNK):
-            takers |= self._assign(keys[at : at + _CHUNK], mine)
-        return [takers[key] == mine for key in keys]
-
-    def _assign(self, keys: Sequence[bytes], taker: bytes) -> dict[bytes, bytes]:
+    def _assign(self, keys: Sequence[bytes], taker: bytes) -> list[bool]:
         day = int(self._database.clock() // ASSIGNED_FOR)
         with self._database.write() as connection:
             _INSERT.run(connection, [(key, taker, day) for key in dict.fromkeys(keys)])
             found = select_by_key(connection, "taker", assignments.name, keys)
             _forget(connection, day - 1, 2 * len(keys))
-        return {key: bytes(row[1]) for key, row in found.items()}
+        return [bytes(found[key][1]) == taker for key in keys]
 
 
 def _forget(connection: Connection, before: int, limit: int) -> None:
